@@ -1,0 +1,1 @@
+"""Backfill, verification and repair jobs."""

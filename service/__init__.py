@@ -1,0 +1,1 @@
+"""The proxy: HTTP edge, stores, translation, control plane and composition."""

@@ -1,0 +1,152 @@
+"""The exception tree, by whose fault it is.
+
+VecferryError
+├── RequestError             the caller's: answered with ``status`` and Qdrant's own text
+│   ├── WrongInput           400  "Wrong input: …"
+│   ├── BadRequest           400  "Bad request: …"
+│   ├── MalformedBody        400  "Format error in JSON body: …"
+│   ├── InvalidBody          422  "Validation error in JSON body: [field: reason]"
+│   ├── CollectionNotFound   404
+│   ├── CollectionExists     409
+│   ├── PointNotFound        404
+│   └── Unsupported          501  names the path in the request
+├── StoreError               a store's: answered 503
+│   ├── SourceUnavailable    Qdrant cannot be reached or does not answer
+│   ├── TargetUnavailable    Postgres cannot be reached or does not answer
+│   └── StoreAnswered        a store answered with an error of its own (status and body are passed on)
+├── StaleEpoch               the stage changed under a request; refused before anything was written, retried by us
+├── Overloaded               a bound was reached; answered 503 with Retry-After
+├── StageError               the operator's: a stage change that is not possible now; 409 on the control API
+└── ConfigurationError       the operator's: a setting is missing or wrong; one line, exit 2
+"""
+
+from http import HTTPStatus
+
+
+class VecferryError(Exception):
+    """Base of everything we raise on purpose."""
+
+
+class RequestError(VecferryError):
+    """The caller's mistake. ``str(error)`` is the text Qdrant would answer with."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class WrongInput(RequestError):
+    """A well-formed request that does not fit the collection."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Wrong input: {reason}")
+
+
+class BadRequest(RequestError):
+    """A request that contradicts itself."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Bad request: {reason}")
+
+
+class MalformedBody(RequestError):
+    """A body that is not JSON or not of the request's type."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Format error in JSON body: {reason}")
+
+
+class InvalidBody(RequestError):
+    """A value outside its allowed range; ``field`` is its path, as Qdrant writes it (``internal.limit``)."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"Validation error in JSON body: [{field}: {reason}]")
+
+
+class CollectionNotFound(RequestError):
+    """No collection has this name."""
+
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self, collection: str) -> None:
+        super().__init__(f"Not found: Collection `{collection}` doesn't exist!")
+
+
+class CollectionExists(RequestError):
+    """A collection of this name is there already."""
+
+    status = HTTPStatus.CONFLICT
+
+    def __init__(self, collection: str) -> None:
+        super().__init__(f"Wrong input: Collection `{collection}` already exists!")
+
+
+class PointNotFound(RequestError):
+    """A point that the request names is not there; the text differs by request."""
+
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Not found: {reason}")
+
+
+class Unsupported(RequestError):
+    """Something that this store cannot answer exactly; ``path`` says where in the request it stands."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+
+    def __init__(self, path: str, reason: str = "cannot be answered by this store yet") -> None:
+        super().__init__(f"Not implemented: {path} {reason}")
+        self.path = path
+
+
+class StoreError(VecferryError):
+    """A store failed us."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class SourceUnavailable(StoreError):
+    """Qdrant cannot be reached, dropped the connection or did not answer in time.
+
+    ``may_have_applied`` is true when the request may have reached it: the outcome of a write is unknown then.
+    """
+
+    def __init__(self, reason: str, *, may_have_applied: bool = True) -> None:
+        super().__init__(f"Service unavailable: the source (Qdrant) {reason}")
+        self.may_have_applied = may_have_applied
+
+
+class TargetUnavailable(StoreError):
+    """Postgres cannot be reached, dropped the connection or did not answer in time."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Service unavailable: the target (Postgres) {reason}")
+
+
+class StoreAnswered(StoreError):
+    """A store answered with an error of its own; ``code`` and ``body`` are as they came."""
+
+    def __init__(self, code: int, body: bytes) -> None:
+        super().__init__(f"store answered {code}: {body[:200].decode('utf-8', 'replace')}")
+        self.code = code
+        self.body = body
+
+
+class StaleEpoch(VecferryError):
+    """The collection's stage changed, or is frozen for a change; nothing was written under the old one."""
+
+
+class Overloaded(VecferryError):
+    """A queue or a deadline is exhausted; the client may retry."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after_seconds = 1
+
+
+class StageError(VecferryError):
+    """A stage change that the transition table or a gate forbids."""
+
+
+class ConfigurationError(VecferryError):
+    """A setting is missing or wrong; the text names it."""

@@ -1,0 +1,1 @@
+"""The leaf: values that every layer shares. Imports nothing else of ours."""

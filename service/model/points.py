@@ -1,0 +1,68 @@
+"""Points as the stores exchange them.
+
+The unnamed vector of a collection has the name ``""``. Dense vectors are float32 arrays of shape ``(dim,)``,
+multivectors of shape ``(rows, dim)``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.model.ids import PointId
+
+Payload: TypeAlias = dict[str, Any]
+FloatArray: TypeAlias = NDArray[np.float32]
+
+UNNAMED = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseVector:
+    """Non-zero entries: ``indices`` uint32 and ``values`` float32, both of shape ``(nnz,)``."""
+
+    indices: NDArray[np.uint32]
+    values: FloatArray
+
+
+VectorValue: TypeAlias = FloatArray | SparseVector
+Vectors: TypeAlias = Mapping[str, VectorValue]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Point:
+    """A whole point, as it is written: every vector it has and its full payload."""
+
+    id: PointId
+    vectors: Vectors
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A point as it is read; what was not asked for is ``None``."""
+
+    id: PointId
+    payload: Payload | None = None
+    vectors: Vectors | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hit:
+    """A search result. ``score`` is what the collection's distance says, in Qdrant's sense and sign."""
+
+    id: PointId
+    score: float
+    version: int = 0
+    payload: Payload | None = None
+    vectors: Vectors | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """One page of a scroll in id order; ``next_id`` is the first id of the next page, ``None`` on the last one."""
+
+    records: list[Record]
+    next_id: PointId | None

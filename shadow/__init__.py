@@ -1,0 +1,1 @@
+"""Shadow reads: sampling, comparison, classification and parity."""
