@@ -6,6 +6,7 @@ VecferryError
 │   ├── BadRequest           400  "Bad request: …"
 │   ├── MalformedBody        400  "Format error in JSON body: …"
 │   ├── InvalidBody          422  "Validation error in JSON body: [field: reason]"
+│   ├── BodyTooLarge         413
 │   ├── CollectionNotFound   404
 │   ├── CollectionExists     409
 │   ├── PointNotFound        404
@@ -48,10 +49,10 @@ class BadRequest(RequestError):
 
 
 class MalformedBody(RequestError):
-    """A body that is not JSON or not of the request's type."""
+    """A body (or another ``place`` of a request) that is not JSON or not of the right type."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"Format error in JSON body: {reason}")
+    def __init__(self, reason: str, *, place: str = "JSON body") -> None:
+        super().__init__(f"Format error in {place}: {reason}")
 
 
 class InvalidBody(RequestError):
@@ -59,8 +60,17 @@ class InvalidBody(RequestError):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"Validation error in JSON body: [{field}: {reason}]")
+    def __init__(self, field: str, reason: str, *, place: str = "JSON body") -> None:
+        super().__init__(f"Validation error in {place}: [{field}: {reason}]")
+
+
+class BodyTooLarge(RequestError):
+    """A body of more than ``limit`` bytes."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Payload error: the body is larger than the limit of {limit} bytes")
 
 
 class CollectionNotFound(RequestError):

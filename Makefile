@@ -1,0 +1,39 @@
+# `make help` lists the targets. All of them work in .venv, which `install` makes and keeps up to date.
+
+BIN   := .venv/bin
+STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+ARGS  ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench deploy-check clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv and install everything into it (at once when nothing changed)
+
+$(STAMP):
+	@sh .ci/install $@
+
+demo: install ## migrate a real corpus under live traffic and prove that nothing was lost
+	@$(BIN)/python -m tests.demo $(ARGS)
+
+test: install ## run the tests; ARGS="-k name -x" goes to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: install ## lint, format, types, import contracts
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy && $(BIN)/lint-imports
+
+format: install ## apply the formatter and the safe fixes
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: install ## measure against the peers named in docs/benchmarks.md
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+deploy-check: install ## check everything under deploy/ that can be checked without a container engine
+	@$(BIN)/python -m pytest tests/deploy $(ARGS)
+
+clean: ## remove caches and build results, keep .venv
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,19 @@
+"""Two things at once."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+async def together(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Return both results; the first error ends the other one and is raised by itself."""
+    try:
+        async with asyncio.TaskGroup() as owner:
+            one = owner.create_task(first)
+            two = owner.create_task(second)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return one.result(), two.result()

@@ -1,0 +1,1 @@
+"""The HTTP edge: what is common to all APIs that we serve."""

@@ -1,0 +1,199 @@
+"""JSON values are brought into the shape that the strict request models take.
+
+The models forbid unknown fields, Qdrant mostly ignores them, so they are dropped here: a walk along
+the value and the model's annotations, which also puts ids and dates into one spelling. Rules:
+
+1. A union of objects is decided by the fields: a member fits when none of its required fields is
+   missing. Where several fit, the first that validates is taken, as Qdrant does.
+2. A filter and a payload selector that are written wrong would select too much. Qdrant refuses
+   unknown fields there, so do we.
+3. In a union with a UUID, an integer or a string is a point id.
+"""
+
+from datetime import datetime
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeAlias, Union, cast, get_args, get_origin
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from service.api.qdrant.datetimes import parse_datetime
+from service.api.qdrant.paths import Path, malformed
+from service.api.qdrant.reading import as_point_id
+from service.errors import MalformedBody
+from service.model.qdrant import Filter, PayloadSelectorExclude, PayloadSelectorInclude
+
+Type: TypeAlias = object
+"""A type as annotations write it: a class, a union, a list of something."""
+
+CLOSED: tuple[type[BaseModel], ...] = (Filter, PayloadSelectorInclude, PayloadSelectorExclude)
+MAX_DEPTH = 128
+"""Nesting that Qdrant's JSON parser stops at."""
+
+SPELLINGS = {"with_vectors": "with_vector"}
+"""Second names that Qdrant takes for a field."""
+
+
+def shape(value: object, annotation: object, path: Path = ()) -> object:
+    """Return the value without what its type does not know. Raises ``MalformedBody``.
+
+    A value of a wrong type is returned as it is: finding that out is the model's part.
+    """
+    if value is None or not _concerns_us(annotation):
+        return value
+    if len(path) > MAX_DEPTH:
+        raise malformed((), "recursion limit exceeded")
+    members = _members(annotation)
+    match value:
+        case dict():
+            return _shape_object(value, members, path)
+        case list():
+            return _shape_list(value, members, path)
+        case _:
+            return _shape_scalar(value, members, path)
+
+
+def _shape_list(value: list[Any], members: tuple[Any, ...], path: Path) -> object:
+    inner = next((m for m in members if get_origin(m) is list and _concerns_us(m)), None)
+    if inner is None:
+        return value
+    (element,) = get_args(inner)
+    return [shape(item, element, (*path, index)) for index, item in enumerate(value)]
+
+
+def _shape_scalar(value: object, members: tuple[Any, ...], path: Path) -> object:
+    match value:
+        case bool():
+            return value
+        case int() | float() | str() if UUID in members:
+            return as_point_id(value)
+        case str() if datetime in members:
+            return _canonical_datetime(value, path)
+        case _:
+            return value
+
+
+def _shape_object(value: dict[str, Any], members: tuple[Any, ...], path: Path) -> object:
+    candidates = [member for member in members if _fits(value, member)]
+    match candidates:
+        case []:
+            raise malformed(path, _misfit(value, members))
+        case [only]:
+            return _shape_as(value, only, path)
+        case _:
+            return _first_valid(value, candidates, path)
+
+
+def _first_valid(value: dict[str, Any], candidates: list[Any], path: Path) -> object:
+    """Return the shape of the first candidate that validates, else of the one nearest to it."""
+    nearest: tuple[int, object] | None = None
+    refusal: MalformedBody | None = None
+    for candidate in candidates:
+        try:
+            shaped = _shape_as(value, candidate, path)
+        except MalformedBody as error:
+            refusal = error
+            continue
+        try:
+            _adapter(candidate).validate_json(orjson.dumps(shaped), strict=True)
+        except ValidationError as error:
+            if nearest is None or error.error_count() < nearest[0]:
+                nearest = (error.error_count(), shaped)
+        else:
+            return shaped
+    if refusal is not None:
+        raise refusal
+    return nearest[1] if nearest else value
+
+
+def _shape_as(value: dict[str, Any], member: Type, path: Path) -> dict[str, Any]:
+    if get_origin(member) is dict:
+        element = get_args(member)[1]
+        return {key: shape(item, element, (*path, key)) for key, item in value.items()}
+    fields = _fields(member)
+    return {
+        name: shape(item, fields[name], (*path, key))
+        for key, item in value.items()
+        if (name := SPELLINGS.get(key, key)) in fields
+    }
+
+
+def _fits(value: dict[str, Any], member: Type) -> bool:
+    if get_origin(member) is dict:
+        return True
+    if not _is_model(member):
+        return False
+    known = value.keys() & _fields(member).keys()
+    if member in CLOSED and len(known) < len(value):
+        return False
+    return _required(member) <= known
+
+
+def _misfit(value: dict[str, Any], members: tuple[Any, ...]) -> str:
+    models = [member for member in members if _is_model(member)]
+    if len(models) != 1:
+        names = ", ".join(f"`{key}`" for key in value) or "none"
+        return f"no known form of this object has these fields: {names}"
+    missing = sorted(_required(models[0]) - value.keys())
+    if missing:
+        return f"missing field `{missing[0]}`"
+    unknown = next(iter(value.keys() - _fields(models[0]).keys()))
+    expected = ", ".join(f"`{name}`" for name in _fields(models[0]))
+    return f"unknown field `{unknown}`, expected one of {expected}"
+
+
+def _canonical_datetime(text: str, path: Path) -> str:
+    try:
+        return parse_datetime(text).isoformat()
+    except ValueError as error:
+        raise malformed(path, str(error)) from None
+
+
+@cache
+def _members(annotation: Type) -> tuple[Any, ...]:
+    """Return the members of a union, flat and without metadata; of another type the type itself."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        return tuple(member for part in get_args(annotation) for member in _members(part))
+    return (annotation,)
+
+
+@cache
+def _concerns_us(annotation: Type) -> bool:
+    """Say whether a value of this type can hold an object of ours, an id or a date."""
+    members = _members(annotation)
+    return any(
+        member in {UUID, datetime}
+        or _is_model(member)
+        or (get_origin(member) in {list, dict} and _concerns_us(get_args(member)[-1]))
+        for member in members
+    )
+
+
+def _is_model(member: Type) -> bool:
+    return isinstance(member, type) and issubclass(member, BaseModel)
+
+
+@cache
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON names of a model's fields and their types."""
+    return {
+        field.alias or name: field.annotation or NoneType
+        for name, field in model.model_fields.items()
+    }
+
+
+@cache
+def _required(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(
+        field.alias or name for name, field in model.model_fields.items() if field.is_required()
+    )
+
+
+@cache
+def _adapter(annotation: Type) -> TypeAdapter[Any]:
+    return TypeAdapter(cast("type[Any]", annotation))

@@ -1,0 +1,80 @@
+"""The control API as the command line calls it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode
+from urllib.request import Request, urlopen
+
+from service import config, keys
+from service.errors import StageError, VecferryError
+
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlClient:
+    """Calls one instance. Errors are ``VecferryError`` with the instance's own text."""
+
+    url: str
+    key: str
+
+    @classmethod
+    def from_settings(cls) -> "ControlClient":
+        """Return the client of the instance that runs with this environment's settings."""
+        settings = config.load()
+        return cls(f"http://127.0.0.1:{settings.control_port}", keys.read(settings.data_dir))
+
+    def status(self) -> dict[str, Any]:
+        """Return the instance's status."""
+        found: dict[str, Any] = self._call("GET", "/status")
+        return found
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the collections that a shell pattern names."""
+        found: list[str] = self._call("GET", f"/collections?{urlencode({'pattern': pattern})}")
+        return found
+
+    def set_stage(self, name: str, stage: str, percent: int) -> dict[str, Any]:
+        """Change a collection's stage and wait until it is in force."""
+        found: dict[str, Any] = self._call(
+            "PUT", f"/collections/{quote(name, safe='')}/stage", {"stage": stage, "percent": percent}
+        )
+        return found
+
+    def start(self, kind: str, name: str, body: Mapping[str, object] | None = None) -> None:
+        """Start a long job: ``backfill`` or ``verify``."""
+        self._call("POST", f"/collections/{quote(name, safe='')}/{kind}", body)
+
+    def follow(self, kind: str, name: str) -> dict[str, Any]:
+        """Return how far a long job is."""
+        found: dict[str, Any] = self._call("GET", f"/collections/{quote(name, safe='')}/{kind}")
+        return found
+
+    def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+        request = Request(  # noqa: S310 - the scheme is ours, see from_settings
+            f"{self.url}/v1/control{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+        )
+        try:
+            with urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+                return json.load(answer)
+        except HTTPError as error:
+            raise StageError(_detail(error)) from None
+        except (URLError, HTTPException, OSError) as error:
+            reason = getattr(error, "reason", error)
+            message = f"no vecferry answers on {self.url}: {reason}"
+            raise VecferryError(message) from None
+
+
+def _detail(error: HTTPError) -> str:
+    try:
+        detail = json.load(error)["detail"]
+    except (ValueError, KeyError, TypeError):
+        return f"the control API answered {error.code}"
+    return detail if isinstance(detail, str) else json.dumps(detail)

@@ -1,0 +1,207 @@
+"""Settings: read once at start from ``VECFERRY_*`` and a TOML file, frozen, secrets masked.
+
+Rule: nothing outside the command line reads the environment; parts of the settings are passed down as values.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from service.errors import ConfigurationError
+from service.stages import Stage
+
+PREFIX = "VECFERRY_"
+CONFIG_FILE_VARIABLE = "VECFERRY_CONFIG"
+_NOT_SETTINGS = ("VECFERRY_TEST_", CONFIG_FILE_VARIABLE)
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0.0)]
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. ``docs/configuration.md`` lists the same, a test compares the two."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    qdrant_url: str | None = Field(
+        default=None,
+        description="The source. Unset: an embedded Qdrant engine in the data directory.",
+    )
+    qdrant_api_key: SecretStr | None = Field(
+        default=None,
+        description="Key for our own requests to Qdrant, and for clients when Postgres answers.",
+    )
+    qdrant_timeout_seconds: Seconds = Field(
+        default=60.0, description="Longest wait for one answer of Qdrant."
+    )
+    qdrant_connections: Positive = Field(
+        default=100, description="Most connections to Qdrant at once."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="The target (postgresql://…). Unset: an embedded Postgres in the data directory.",
+    )
+    database_connections: Positive = Field(
+        default=16, description="Most connections to Postgres at once, per instance."
+    )
+    database_transaction_pooler: bool | None = Field(
+        default=None,
+        description="Whether the DSN points at a transaction pooler. Unset: yes for port 6543.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address the proxy listens on.")
+    port: Port = Field(default=6343, description="Port of the proxy (Qdrant REST API, metrics, health).")
+    control_port: Port = Field(
+        default=6344, description="Port of the control API; always on 127.0.0.1."
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("vecferry")),
+        description="Directory of the operator key, the embedded engines and their logs.",
+    )
+    default_stage: Stage = Field(
+        default=Stage.OFF,
+        description="Stage of a collection that is first seen: off, dualwrite or complete.",
+    )
+    tenant_header: str | None = Field(
+        default=None,
+        description="Request header that names the tenant; `ramp` percentages then stick to tenants.",
+    )
+    shadow_sample_rate: Fraction = Field(
+        default=0.1, description="Share of searches that also run on the other store."
+    )
+    shadow_concurrency: Positive = Field(
+        default=2, description="Shadow reads at once; more wait in the queue."
+    )
+    shadow_queue: Positive = Field(
+        default=256, description="Shadow reads that may wait; more are dropped and counted."
+    )
+    shadow_timeout_seconds: Seconds = Field(
+        default=5.0, description="Longest time of one shadow read."
+    )
+    backfill_page_size: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=500, description="Points per backfill page (one transaction each)."
+    )
+    index_min_rows: Positive = Field(
+        default=10_000, description="Vectors from which the backfill builds an HNSW index."
+    )
+    ramp_answer_seconds: Seconds = Field(
+        default=2.0,
+        description="How long a write in `ramp` waits for the second store before it is answered as owed.",
+    )
+    freeze_seconds: Seconds = Field(
+        default=15.0, description="Deadline of a freeze; after it the old stage goes on."
+    )
+    freeze_queue: Positive = Field(
+        default=1_000, description="Writes that may wait during a freeze; more get a 503."
+    )
+    grace_seconds: Seconds = Field(
+        default=65.0,
+        description="Longest client time-out: how late a write may still take effect in Qdrant.",
+    )
+    max_body_bytes: Positive = Field(
+        default=32 * 1024 * 1024, description="Largest request body that is read into memory."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line that is written."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto` is console on a terminal and JSON elsewhere."
+    )
+
+    @field_validator("qdrant_url")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            message = "must start with http:// or https://"
+            raise ValueError(message)
+        return value.rstrip("/") if value else None
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
+        schemes = ("postgresql://", "postgres://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            message = "must start with postgresql://"
+            raise ValueError(message)
+        return value
+
+    @field_validator("default_stage")
+    @classmethod
+    def _first_stage(cls, value: Stage) -> Stage:
+        if value not in {Stage.OFF, Stage.DUALWRITE, Stage.COMPLETE}:
+            message = "must be off, dualwrite or complete"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.port and self.port == self.control_port:
+            message = "control_port must differ from port"
+            raise ValueError(message)
+        return self
+
+    @property
+    def uses_source(self) -> bool:
+        """Whether there is a Qdrant at all: not when everything new starts complete and no URL is given."""
+        return self.qdrant_url is not None or self.default_stage is not Stage.COMPLETE
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the hook's signature
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: arguments, environment, secrets directory, the TOML file."""
+        file = os.environ.get(CONFIG_FILE_VARIABLE)
+        sources = (init_settings, env_settings, file_secret_settings)
+        return (*sources, TomlConfigSettingsSource(settings_cls, Path(file))) if file else sources
+
+
+def load(environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read the settings. Raises ``ConfigurationError``, one line that names the setting."""
+    variables = os.environ if environment is None else environment
+    _refuse_unknown(variables)
+    file = variables.get(CONFIG_FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        message = f"{CONFIG_FILE_VARIABLE}: no file at {file}"
+        raise ConfigurationError(message)
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks the values
+    except ValidationError as error:
+        raise ConfigurationError(_one_line(error)) from None
+    except ValueError as error:
+        message = f"{CONFIG_FILE_VARIABLE}: {file}: {error}"
+        raise ConfigurationError(message) from None
+
+
+def _refuse_unknown(variables: Mapping[str, str]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(variables):
+        is_ours = name.startswith(PREFIX) and not name.startswith(_NOT_SETTINGS)
+        if is_ours and name not in known:
+            message = f"{name}: no such setting (see docs/configuration.md)"
+            raise ConfigurationError(message)
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = "_".join(str(part) for part in first["loc"]).upper()
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{PREFIX}{name}: {reason}" if name else f"{PREFIX}CONTROL_PORT: {reason}"
+
+
+__all__ = ["ConfigurationError", "Settings", "load"]

@@ -1,0 +1,1 @@
+"""The control plane: stages, who confirmed them, and how they change."""

@@ -1,0 +1,84 @@
+"""What one instance knows of the stages, and which requests still run under it.
+
+A ``View`` is an immutable snapshot of the control table. Every request takes a lease on the view it was decided
+under; an instance confirms a newer revision only when all leases on older views have ended, so that no request is
+served or written under a stage that the operator believes is over.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from service.stages import Side, Stage, authority, mirrors
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionState:
+    """The control row of one collection.
+
+    ``generation`` is the id of the target's tables (a re-created collection gets a new one), ``None`` while there
+    are none. ``epoch`` grows with every stage change; 0 stands for a collection that has no row.
+    """
+
+    name: str
+    stage: Stage
+    generation: int | None = None
+    percent: int = 100
+    epoch: int = 0
+    backfilled: bool = False
+    frozen: bool = False
+
+    @property
+    def authority(self) -> Side:
+        """The store whose answer is the truth."""
+        return authority(self.stage)
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether changes reach both stores."""
+        return mirrors(self.stage)
+
+
+class View:
+    """One snapshot of all control rows, with the leases of the requests that run under it."""
+
+    def __init__(
+        self,
+        revision: int,
+        states: Iterable[CollectionState],
+        *,
+        default_stage: Stage,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        self.revision = revision
+        self.states: Mapping[str, CollectionState] = {state.name: state for state in states}
+        self.aliases: Mapping[str, str] = aliases or {}
+        self._default_stage = default_stage
+        self._leases = 0
+
+    def state(self, name: str) -> CollectionState:
+        """Return the collection's state; one without a row is in the default stage."""
+        return self.states.get(name) or CollectionState(name, self._default_stage)
+
+    def physical(self, name: str) -> str:
+        """Return the collection that an alias stands for, or the name itself."""
+        return self.aliases.get(name, name)
+
+    @property
+    def is_any_frozen(self) -> bool:
+        """Whether a stage change holds writes of some collection."""
+        return any(state.frozen for state in self.states.values())
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Hold this view open while a request runs under it."""
+        self._leases += 1
+        try:
+            yield
+        finally:
+            self._leases -= 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request runs under this view."""
+        return not self._leases

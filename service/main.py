@@ -1,0 +1,242 @@
+"""The composition root: the only place that knows which parts there are and how they fit together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from backfill.metrics import BackfillMetrics
+from backfill.run import Backfill
+from backfill.verify import Verification
+from service import keys
+from service.api.control import control_app
+from service.api.own import own_app
+from service.api.qdrant.app import qdrant_app
+from service.config import Settings
+from service.control.change import StageChanges
+from service.control.plane import ControlPlane
+from service.control.sourced import create_request
+from service.embedded.engines import Engines, start_engines
+from service.errors import CollectionNotFound, VecferryError
+from service.metrics import ProxyMetrics
+from service.model.qdrant import CreateCollection
+from service.operations import Operations
+from service.protocol.commits import GroupCommit
+from service.protocol.mirrors import NoSource, SourceMirror
+from service.protocol.resync import Resyncer
+from service.protocol.source_writes import SourceWrites
+from service.protocol.target_writes import TargetAuthority
+from service.proxy.answers import Answers
+from service.proxy.collections import WholeCollections
+from service.proxy.freezing import FreezeQueue
+from service.proxy.passing import Passer
+from service.proxy.proxy import Proxy
+from service.stages import Side, compares
+from service.stores.postgres import catalog, hnsw
+from service.stores.postgres.control import PostgresControl
+from service.stores.postgres.database import Database
+from service.stores.postgres.fenced import FencedPgStore
+from service.stores.postgres.intents import PostgresIntents
+from service.stores.postgres.jobs import PostgresJobs
+from service.stores.postgres.migrate import migrate
+from service.stores.postgres.store import PgStore
+from service.stores.qdrant.client import QdrantHttp
+from service.stores.qdrant.forward import Forwarder
+from service.stores.qdrant.store import QdrantStore
+from shadow.metrics import ShadowMetrics
+from shadow.reads import ShadowReads
+from shadow.sampling import Sampler
+from shadow.store import ShadowStore
+
+QDRANT_VERSION = "1.19.0"
+"""What ``GET /`` says where no Qdrant answers: clients compare it with their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A wired instance: two ASGI applications, and the coroutines that must run beside them."""
+
+    proxy: ASGIApp
+    control: ASGIApp
+    background: tuple[Coroutine[Any, Any, None], ...]
+    plane: ControlPlane
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Qdrant, where there is one."""
+
+    store: QdrantStore
+    passer: Passer
+
+
+@asynccontextmanager
+async def instance(settings: Settings) -> AsyncIterator[Instance]:
+    """Start the engines that are not configured, connect, and wire everything.
+
+    Raises ``ConfigurationError`` for what an operator can mend, ``TargetUnavailable`` when Postgres does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        engines = await start_engines(stack, settings)
+        await migrate(engines.database_url)
+        database = await Database.open(
+            engines.database_url,
+            max_size=settings.database_connections,
+            pooled=settings.database_transaction_pooler,
+        )
+        stack.push_async_callback(database.close)
+        source = await _connect_source(stack, settings, engines)
+        wired = await _wire(settings, database, source)
+        stack.push_async_callback(wired.plane.stop)
+        yield wired
+
+
+async def _connect_source(
+    stack: AsyncExitStack, settings: Settings, engines: Engines
+) -> _Source | None:
+    if engines.qdrant_url is None:
+        return None
+    key = settings.qdrant_api_key
+    http = QdrantHttp(
+        engines.qdrant_url,
+        api_key=key.get_secret_value() if key else None,
+        timeout_seconds=settings.qdrant_timeout_seconds,
+        max_connections=settings.qdrant_connections,
+    )
+    forwarder = Forwarder(
+        engines.qdrant_url,
+        timeout_seconds=settings.qdrant_timeout_seconds,
+        max_connections=settings.qdrant_connections,
+    )
+    stack.push_async_callback(http.aclose)
+    stack.push_async_callback(forwarder.aclose)
+    return _Source(QdrantStore(http), Passer(forwarder))
+
+
+async def _wire(settings: Settings, database: Database, source: _Source | None) -> Instance:  # noqa: PLR0915 - one list of parts, read from top to bottom
+    registry = CollectorRegistry()
+    metrics = ProxyMetrics(registry)
+    control = PostgresControl(database)
+    log = PostgresIntents(database)
+    jobs = PostgresJobs(database)
+    target = PgStore(database, index_min_rows=settings.index_min_rows)
+
+    async def load_aliases() -> dict[str, str]:
+        return {} if source is None else await source.store.aliases()
+
+    async def read_source_config(name: str) -> CreateCollection:
+        if source is None:
+            raise CollectionNotFound(name)
+        return create_request((await source.store.collection_info(name)).config)
+
+    async def build_indexes(collection: str) -> list[str]:
+        async with database.connection() as connection:
+            tables = await catalog.get(connection, collection)
+        return await hnsw.build_indexes(database, tables, min_rows=settings.index_min_rows)
+
+    plane = ControlPlane(
+        control, default_stage=settings.default_stage, load_aliases=load_aliases, metrics=metrics
+    )
+    mirror = NoSource() if source is None else SourceMirror(source.store)
+    resyncer = Resyncer(
+        log, mirror, plane.instance, metrics, grace_seconds=settings.grace_seconds
+    )
+    commits = GroupCommit(log, plane.instance, metrics)
+    shadow = ShadowReads(
+        {Side.TARGET: target} if source is None else {Side.TARGET: target, Side.SOURCE: source.store},
+        Sampler(settings.shadow_sample_rate, Random()),
+        ShadowMetrics(registry),
+        concurrency=settings.shadow_concurrency,
+        queue_size=settings.shadow_queue,
+        timeout_seconds=settings.shadow_timeout_seconds,
+    )
+    authority = TargetAuthority(
+        target,
+        FencedPgStore(database),
+        None if source is None else source.store,
+        plane,
+        control,
+        resyncer,
+        metrics,
+    )
+    compared = ShadowStore(
+        authority, Side.TARGET, shadow,
+        watch=lambda name: resyncer.watch.begin(plane.view.state(name).generation or 0),
+        is_on=lambda name: compares(plane.view.state(name).stage),
+    )  # fmt: skip
+    target_app = qdrant_app(compared, version=QDRANT_VERSION)
+    key = settings.qdrant_api_key
+    passer = Passer(None) if source is None else source.passer
+    answers = Answers(
+        passer=passer,
+        writes=SourceWrites(
+            passer.send, commits, log, resyncer, ramp_answer_seconds=settings.ramp_answer_seconds
+        ),
+        log=log,
+        resyncer=resyncer,
+        shadow=shadow,
+        target_app=target_app,
+        target_key=key.get_secret_value() if key else None,
+    )  # fmt: skip
+    changes = StageChanges(
+        plane, control, read_source_config=read_source_config, freeze_seconds=settings.freeze_seconds
+    )
+    backfill_metrics = BackfillMetrics(registry)
+    operations = Operations(
+        plane=plane,
+        control=control,
+        changes=changes,
+        source=None if source is None else source.store,
+        target=target,
+        jobs=jobs,
+        backfill=None if source is None else Backfill(
+            source.store, jobs, backfill_metrics, page_size=settings.backfill_page_size
+        ),
+        verification=None if source is None else Verification(
+            source.store, target, backfill_metrics
+        ),
+        build_indexes=build_indexes,
+        shadow=shadow,
+    )  # fmt: skip
+
+    async def checks() -> dict[str, str | None]:
+        return {"postgres": await _failure(control.revision())}
+
+    async def refresh_gauges() -> None:
+        for side, size in (await log.sizes()).items():
+            metrics.ledger.labels(side).set(size)
+        metrics.ledger_oldest_seconds.set(await log.oldest_seconds())
+
+    proxy = Proxy(
+        plane=plane,
+        answers=answers,
+        whole_collections=WholeCollections(
+            plane, control, None if source is None else source.store, passer, answers, target_app
+        ),
+        freeze_queue=FreezeQueue(
+            plane, metrics, limit=settings.freeze_queue, seconds=settings.freeze_seconds
+        ),
+        own_app=own_app(registry, checks, refresh_gauges),
+        metrics=metrics,
+        tenant_header=settings.tenant_header,
+        max_body_bytes=settings.max_body_bytes,
+    )
+    await plane.start()
+    background = (plane.run(), resyncer.run(), commits.run(), shadow.run(), operations.run())
+    return Instance(
+        proxy, control_app(operations, operator_key=keys.ensure(settings.data_dir)), background, plane
+    )
+
+
+async def _failure(question: Coroutine[Any, Any, object]) -> str | None:
+    try:
+        async with asyncio.timeout(2.0):
+            await question
+    except (VecferryError, TimeoutError) as error:
+        return str(error) or "did not answer in time"
+    return None

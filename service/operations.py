@@ -1,0 +1,221 @@
+"""What an operator can ask for: status, stage changes, backfill, verification. The control API and the CLI sit on it.
+
+Long jobs run in this process's task group and are followed by polling; their progress lies in the database (backfill)
+or in the receipt (verification).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+import structlog
+
+from backfill.job import Job, JobState
+from backfill.ports import Jobs
+from backfill.receipt import Receipt
+from backfill.run import Backfill
+from backfill.verify import Verification
+from service.control.change import StageChanges
+from service.control.plane import ControlPlane
+from service.control.ports import ControlStore
+from service.control.state import CollectionState
+from service.errors import CollectionNotFound, StageError, VecferryError
+from service.ports import VectorStore
+from service.stages import Side, Stage
+from shadow.reads import ShadowReads
+
+_log = structlog.get_logger(__name__)
+
+
+class BuildIndexes(Protocol):
+    """Builds the target's HNSW indexes of a collection that is large enough for them."""
+
+    async def __call__(self, collection: str) -> list[str]:
+        """Return the names of the indexes that were built."""
+        ...
+
+
+@dataclass(slots=True)
+class LongJob:
+    """A job of this process: running until ``result`` or ``error`` is there."""
+
+    kind: str
+    collection: str
+    step: str = "running"
+    result: Mapping[str, object] | None = None
+    error: str | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.result is None and self.error is None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the job as JSON values."""
+        state = "running" if self.is_running else "failed" if self.error else "done"
+        return {
+            "kind": self.kind, "collection": self.collection, "state": state,
+            "step": self.step, "result": self.result, "error": self.error,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Operations:
+    """The operator's verbs. ``source`` is ``None`` when there is no Qdrant."""
+
+    plane: ControlPlane
+    control: ControlStore
+    changes: StageChanges
+    source: VectorStore | None
+    target: VectorStore
+    jobs: Jobs
+    backfill: Backfill | None
+    verification: Verification | None
+    build_indexes: BuildIndexes
+    shadow: ShadowReads
+    _running: dict[tuple[str, str], LongJob] = field(default_factory=dict)
+    _tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Own the long jobs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await asyncio.Event().wait()
+
+    async def status(self) -> dict[str, object]:
+        """Return this instance's id and what is known of every collection, sorted by name."""
+        view = await self.plane.refresh()
+        names = set(view.states)
+        source_error = None
+        if self.source is not None:
+            try:
+                names |= set(await self.source.collections())
+            except VecferryError as error:
+                source_error = str(error)
+        collections = [await self._collection(view.state(name)) for name in sorted(names)]
+        return {
+            "instance": str(self.plane.instance),
+            "revision": view.revision,
+            "source_error": source_error,
+            "collections": collections,
+        }
+
+    async def matching(self, pattern: str) -> list[str]:
+        """Return the collections that a shell pattern names, sorted. Raises ``CollectionNotFound``."""
+        known = set((await self.plane.refresh()).states)
+        if self.source is not None:
+            try:
+                known |= set(await self.source.collections())
+            except VecferryError:
+                _log.warning("source_collections_unreadable")
+        found = sorted(name for name in known if fnmatchcase(name, pattern))
+        if not found:
+            raise CollectionNotFound(pattern)
+        return found
+
+    async def set_stage(
+        self, name: str, stage: Stage, *, percent: int, actor: str
+    ) -> CollectionState:
+        """Bring a collection to a stage. Raises ``StageError``."""
+        state = await self.changes.change(name, stage, percent=percent, actor=actor)
+        if stage is Stage.OFF:
+            self.shadow.forget(name)
+        return state
+
+    async def start_backfill(self, name: str, *, restart: bool) -> LongJob:
+        """Begin or resume copying a collection and, after it, building its indexes."""
+        state = (await self.plane.refresh()).state(name)
+        if self.backfill is None or not state.is_mirrored or state.authority is Side.TARGET:
+            message = f"`{name}` is in stage {state.stage}; a backfill needs dualwrite (or later, before live)"
+            raise StageError(message)
+        return self._start("backfill", name, lambda job: self._backfill(job, state, restart))
+
+    async def start_verify(self, name: str) -> LongJob:
+        """Begin to compare a collection point by point."""
+        state = (await self.plane.refresh()).state(name)
+        if self.verification is None or not state.is_mirrored:
+            message = f"`{name}` is in stage {state.stage}; only mirrored collections can be verified"
+            raise StageError(message)
+        return self._start("verify", name, lambda job: self._verify(job, state))
+
+    def job(self, kind: str, name: str) -> LongJob | None:
+        """Return the last job of a kind that this process ran for the collection."""
+        return self._running.get((kind, name))
+
+    async def backfill_job(self, name: str) -> Job | None:
+        """Return the stored progress of the collection's backfill."""
+        return await self.jobs.get(name)
+
+    def _start(
+        self, kind: str, name: str, work: "Callable[[LongJob], Coroutine[Any, Any, None]]"
+    ) -> LongJob:
+        present = self._running.get((kind, name))
+        if present is not None and present.is_running:
+            return present
+        if self._tasks is None:
+            message = "this instance does not run jobs yet"
+            raise StageError(message)
+        job = self._running[kind, name] = LongJob(kind, name)
+        self._tasks.create_task(self._guarded(job, work))
+        return job
+
+    async def _guarded(
+        self, job: LongJob, work: "Callable[[LongJob], Coroutine[Any, Any, None]]"
+    ) -> None:
+        try:
+            await work(job)
+        except VecferryError as error:
+            job.error = str(error)
+        except Exception as error:
+            # A fault of ours ends this job and is shown to who asked; production goes on.
+            _log.exception("job_failed", kind=job.kind, collection=job.collection)
+            job.error = f"internal error: {type(error).__name__}: {error}"
+        else:
+            _log.info("job_done", kind=job.kind, collection=job.collection)
+
+    async def _backfill(self, job: LongJob, state: CollectionState, restart: bool) -> None:  # noqa: FBT001
+        if self.backfill is None or state.generation is None:
+            message = f"`{state.name}` has no target tables"
+            raise StageError(message)
+        # R9: writes of the time before the mirror must have ended on every instance.
+        await self.plane.confirmed_by_all(self.plane.view.revision, seconds=_ARMED_SECONDS)
+        job.step = "copying"
+        copied = await self.backfill.run(state.name, restart=restart)
+        job.step = "building indexes"
+        indexes = await self.build_indexes(state.name)
+        if copied.state is JobState.DONE:
+            await self.control.mark_backfilled(state.name, state.generation)
+            await self.plane.refresh()
+        job.result = {**copied.to_json(), "indexes": indexes}
+
+    async def _verify(self, job: LongJob, state: CollectionState) -> None:
+        if self.verification is None:
+            return
+        receipt: Receipt = await self.verification.run(state.name, epoch=state.epoch)
+        job.result = receipt.to_json()
+
+    async def _collection(self, state: CollectionState) -> dict[str, object]:
+        ledger, points, backfill = 0, None, None
+        if state.generation is not None:
+            ledger = await self.control.ledger_size(state.generation)
+            stored = await self.jobs.get(state.name)
+            backfill = None if stored is None else stored.to_json()
+            points = (await self.target.collection_info(state.name)).points_count
+        return {
+            "name": state.name,
+            "stage": str(state.stage),
+            "percent": state.percent,
+            "epoch": state.epoch,
+            "frozen": state.frozen,
+            "authority": str(state.authority),
+            "backfilled": state.backfilled,
+            "ledger": ledger,
+            "points": points,
+            "backfill": backfill,
+            "parity": self.shadow.parity(state.name).to_json() if state.is_mirrored else None,
+        }
+
+
+_ARMED_SECONDS = 60.0

@@ -1,0 +1,99 @@
+"""The source as the resync sees it: read whole points, write whole points, pass a barrier."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from service.errors import SourceUnavailable
+from service.model.ids import PointId
+from service.model.operations import ByIds, Delete, Upsert
+from service.model.points import Point
+from service.model.qdrant import PointRequest
+from service.ports import VectorStore
+from service.protocol.ledger import Fetch, Push
+
+
+class BarrierStore(VectorStore, Protocol):
+    """A Qdrant whose queue can be waited for."""
+
+    async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:
+        """Return when every operation on these ids that Qdrant had accepted before has been applied (R1)."""
+        ...
+
+
+class MirrorSource(Protocol):
+    """What a resync needs of the source."""
+
+    def fetcher(self, collection: str) -> Fetch:
+        """Return a reader of whole points."""
+        ...
+
+    def pusher(self, collection: str) -> Push:
+        """Return a writer that makes the source hold exactly what it is given."""
+        ...
+
+    async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:
+        """Wait for the ids' queue."""
+        ...
+
+
+class SourceMirror:
+    """``MirrorSource`` over the source's store."""
+
+    def __init__(self, store: BarrierStore) -> None:
+        self._store = store
+
+    def fetcher(self, collection: str) -> Fetch:
+        """Return a reader of whole points: payload and every vector."""
+
+        async def fetch(ids: Sequence[PointId]) -> Sequence[Point]:
+            request = PointRequest(ids=list(ids), with_payload=True, with_vector=True)
+            records = await self._store.retrieve(collection, request)
+            return [Point(found.id, found.vectors or {}, found.payload or {}) for found in records]
+
+        return fetch
+
+    def pusher(self, collection: str) -> Push:
+        """Return a writer of whole points; both operations are waited for."""
+
+        async def push(present: Sequence[Point], absent: Sequence[PointId]) -> None:
+            if present:
+                await self._store.apply(collection, Upsert(present), wait=True)
+            if absent:
+                await self._store.apply(collection, Delete(ByIds(tuple(absent))), wait=True)
+
+        return push
+
+    async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:
+        """Wait for the ids' queue."""
+        await self._store.barrier(collection, ids)
+
+
+class NoSource:
+    """``MirrorSource`` where there is no Qdrant: intents about one stay in the ledger, visible."""
+
+    def fetcher(self, collection: str) -> Fetch:  # noqa: ARG002 - the port's signature
+        """Return a reader that fails."""
+
+        async def fetch(ids: Sequence[PointId]) -> Sequence[Point]:  # noqa: ARG001
+            raise _NOT_CONFIGURED
+
+        return fetch
+
+    def pusher(self, collection: str) -> Push:  # noqa: ARG002 - the port's signature
+        """Return a writer that fails."""
+
+        async def push(present: Sequence[Point], absent: Sequence[PointId]) -> None:  # noqa: ARG001
+            raise _NOT_CONFIGURED
+
+        return push
+
+    async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:  # noqa: ARG002
+        """Fail."""
+        raise _NOT_CONFIGURED
+
+
+_NOT_CONFIGURED = SourceUnavailable("is not configured", may_have_applied=False)
+
+
+def _proves_port(mirror: SourceMirror, none: NoSource) -> tuple[MirrorSource, MirrorSource]:
+    return mirror, none

@@ -1,0 +1,249 @@
+"""Resync: bring the store that is behind up to date with the authority, and settle the intents.
+
+Rule 1: an intent is settled only after the request that made it has a known end (R2); until then it is *open* here.
+Rule 2: what is copied is the authority's present state, never the operation, so retries and coalescing are harmless.
+Rule 3: an intent that cannot be settled stays in the database; the sweep finds it again. Memory holds only what is
+        under way, and at most ``_MOST_WAITING`` entries of it.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+
+from service.errors import RequestError, StoreError, VecferryError
+from service.metrics import ProxyMetrics
+from service.model.ids import decode_key
+from service.protocol.ledger import Intent, IntentLog, LedgerEntry, Settled
+from service.protocol.mirrors import MirrorSource
+from service.protocol.watch import UnsettledWatch
+from service.stages import Side
+
+_log = structlog.get_logger(__name__)
+
+_WORKERS = 2
+_MOST_WAITING = 20_000
+_MOST_IDS_PER_RESYNC = 512
+_SWEEP_SECONDS = 1.0
+_SWEEP_LIMIT = 2_000
+_LONGEST_BACKOFF_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Backlog:
+    """The settleable intents of one generation and direction, oldest first."""
+
+    waiting: deque[LedgerEntry] = field(default_factory=deque)
+    is_taken: bool = False
+    failures: int = 0
+    not_before: float = 0.0
+
+
+_Lane = tuple[int, Side]
+
+
+class Resyncer:
+    """Owns all intents of this instance from their commit to their end."""
+
+    def __init__(
+        self,
+        log: IntentLog,
+        source: MirrorSource,
+        owner: UUID,
+        metrics: ProxyMetrics,
+        *,
+        grace_seconds: float,
+    ) -> None:
+        self._log = log
+        self._source = source
+        self._owner = owner
+        self._metrics = metrics
+        self._grace_seconds = grace_seconds
+        self.watch = UnsettledWatch()
+        self._open: set[UUID] = set()
+        self._suspects: OrderedDict[UUID, tuple[float, LedgerEntry]] = OrderedDict()
+        self._lanes: dict[_Lane, _Backlog] = {}
+        self._known: set[UUID] = set()
+        self._settled: dict[UUID, asyncio.Future[bool]] = {}
+        self._work = asyncio.Event()
+
+    def opened(self, intent: Intent) -> None:
+        """Note that the intent's request is under way; call before the intent is committed."""
+        self._open.add(intent.id)
+        self.watch.opened(intent.id, intent.generation)
+
+    def dropped(self, intent: Intent) -> None:
+        """Note that the intent was refused and never committed."""
+        self._open.discard(intent.id)
+        self.watch.closed(intent.id)
+
+    def ended(self, entry: LedgerEntry) -> None:
+        """Note that the intent's request has a known end: it may be settled from now on."""
+        self._open.discard(entry.id)
+        self._enqueue([entry])
+
+    def suspected(self, entry: LedgerEntry) -> None:
+        """Note that the request may still land: settle only after the grace period and a barrier."""
+        self._metrics.unknown_outcomes.inc()
+        self._suspects[entry.id] = (time.monotonic() + self._grace_seconds, entry)
+        self._open.discard(entry.id)
+
+    async def settled(self, intent_id: UUID, *, seconds: float) -> bool:
+        """Wait until the intent is settled; false when it is not after ``seconds``."""
+        if intent_id not in self._known:
+            return False  # it found no room in memory and waits for the sweep
+        waiter = self._settled.setdefault(intent_id, asyncio.get_running_loop().create_future())
+        try:
+            return await asyncio.wait_for(asyncio.shield(waiter), seconds)
+        except TimeoutError:
+            return False
+
+    async def run(self) -> None:
+        """Settle until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_WORKERS):
+                tasks.create_task(self._work_on())
+            tasks.create_task(self._sweep())
+
+    def _enqueue(self, entries: Iterable[LedgerEntry]) -> None:
+        for entry in entries:
+            if entry.id in self._known or len(self._known) >= _MOST_WAITING:
+                continue
+            self._known.add(entry.id)
+            lane = self._lanes.setdefault((entry.generation, entry.behind), _Backlog())
+            lane.waiting.append(entry)
+        self._work.set()
+
+    async def _work_on(self) -> None:
+        while True:
+            lane = self._next_lane()
+            if lane is None:
+                self._work.clear()
+                try:
+                    await asyncio.wait_for(self._work.wait(), self._pause())
+                except TimeoutError:
+                    pass
+                continue
+            backlog = self._lanes[lane]
+            backlog.is_taken = True
+            try:
+                await self._settle(lane, _coalesce(backlog.waiting))
+            finally:
+                backlog.is_taken = False
+
+    def _next_lane(self) -> _Lane | None:
+        now = time.monotonic()
+        for lane, backlog in list(self._lanes.items()):
+            if not backlog.waiting and not backlog.is_taken:
+                del self._lanes[lane]
+            elif backlog.waiting and not backlog.is_taken and backlog.not_before <= now:
+                return lane
+        return None
+
+    def _pause(self) -> float | None:
+        later = [lane.not_before for lane in self._lanes.values() if lane.waiting and not lane.is_taken]
+        return max(min(later) - time.monotonic(), 0.01) if later else None
+
+    async def _settle(self, lane: _Lane, entries: Sequence[LedgerEntry]) -> None:
+        backlog = self._lanes[lane]
+        try:
+            outcome = await self._settle_together(entries)
+        except VecferryError as error:
+            self._metrics.resyncs.labels(lane[1], "failed").inc()
+            _log.warning("resync_failed", generation=lane[0], behind=lane[1], error=str(error))
+            if isinstance(error, StoreError) or len(entries) == 1:
+                self._back_off(backlog, entries)
+            else:
+                await self._settle_one_by_one(lane, entries)
+        else:
+            backlog.failures = 0
+            self._done(lane[1], entries, outcome)
+
+    async def _settle_one_by_one(self, lane: _Lane, entries: Sequence[LedgerEntry]) -> None:
+        """Keep one point that the other store refuses from holding up its neighbours (R14)."""
+        for entry in entries:
+            try:
+                self._done(lane[1], [entry], await self._settle_together([entry]))
+            except RequestError as error:
+                # It stays in the ledger with its cause, blocks the flip, and is swept up again.
+                _log.error("point_refused", generation=lane[0], behind=lane[1], error=str(error))
+                self._forget([entry], is_settled=False)
+            except StoreError:
+                self._back_off(self._lanes[lane], [entry])
+
+    def _back_off(self, backlog: _Backlog, entries: Sequence[LedgerEntry]) -> None:
+        backlog.failures += 1
+        delay = min(0.1 * 2**backlog.failures, _LONGEST_BACKOFF_SECONDS)
+        backlog.not_before = time.monotonic() + delay
+        backlog.waiting.extendleft(reversed(entries))
+
+    async def _settle_together(self, entries: Sequence[LedgerEntry]) -> Settled:
+        first = entries[0]
+        keys = sorted({key for entry in entries for key in entry.keys})
+        intents = [entry.id for entry in entries]
+        if first.behind is Side.TARGET:
+            fetch = self._source.fetcher(first.collection)
+            return await self._log.settle_target(first.generation, keys, intents, fetch)
+        push = self._source.pusher(first.collection)
+        return await self._log.settle_source(first.generation, keys, intents, push)
+
+    def _done(self, behind: Side, entries: Sequence[LedgerEntry], outcome: Settled) -> None:
+        self._metrics.resyncs.labels(behind, outcome).inc()
+        self._metrics.resync_points.labels(behind).inc(sum(len(entry.keys) for entry in entries))
+        self._forget(entries, is_settled=outcome is not Settled.REVERSED)
+
+    def _forget(self, entries: Sequence[LedgerEntry], *, is_settled: bool) -> None:
+        for entry in entries:
+            self._known.discard(entry.id)
+            self.watch.closed(entry.id)
+            waiter = self._settled.pop(entry.id, None)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(is_settled)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await self._pass_suspects()
+                orphans = await self._log.adopt_orphans(
+                    owner=self._owner, silent_seconds=self._grace_seconds
+                )
+                for entry in orphans:
+                    _log.info("orphan_adopted", intent=str(entry.id), collection=entry.collection)
+                    self._suspects[entry.id] = (time.monotonic(), entry)
+                if not self._known:
+                    self._enqueue(await self._left_over())
+            except VecferryError as error:
+                _log.warning("sweep_failed", error=str(error))
+
+    async def _left_over(self) -> list[LedgerEntry]:
+        """Return own intents that are in the ledger but neither open, suspect nor queued."""
+        before = self._open | self._suspects.keys()
+        entries = await self._log.open_entries(owner=self._owner, limit=_SWEEP_LIMIT)
+        # An id that was open before the read or is open now may have ended between: leave it to its request.
+        busy = before | self._open | self._suspects.keys()
+        return [entry for entry in entries if entry.id not in busy]
+
+    async def _pass_suspects(self) -> None:
+        now = time.monotonic()
+        due = [entry for at, entry in self._suspects.values() if at <= now]
+        for entry in due:
+            if entry.behind is Side.TARGET:
+                ids = [decode_key(key) for key in entry.keys]
+                await self._source.barrier(entry.collection, ids)
+            self._suspects.pop(entry.id, None)
+            self._enqueue([entry])
+
+
+def _coalesce(waiting: deque[LedgerEntry]) -> list[LedgerEntry]:
+    """Take intents from the front until a resync is full; at least one."""
+    taken = [waiting.popleft()]
+    ids = len(taken[0].keys)
+    while waiting and ids + len(waiting[0].keys) <= _MOST_IDS_PER_RESYNC:
+        ids += len(waiting[0].keys)
+        taken.append(waiting.popleft())
+    return taken

@@ -1,0 +1,237 @@
+"""A write while the source is the authority: intent → source → answer → resync (R1 … R4).
+
+The client's own bytes go to the source; only a filter is replaced by "these ids and the filter" (R4), because ids alone
+would hit a point that no longer matches and the filter alone would hit points that have no intent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Protocol
+from uuid import uuid4
+
+import orjson
+
+from service.control.state import CollectionState
+from service.errors import SourceUnavailable, VecferryError
+from service.model.ids import PointId, encode_key, parse_point_id
+from service.protocol.commits import GroupCommit
+from service.protocol.ledger import Intent, IntentLog, LedgerEntry
+from service.protocol.outcome import Outcome, as_acknowledged, outcome
+from service.protocol.resync import Resyncer
+from service.stages import Side, Stage
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_FILTER_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer held in memory."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class SendToSource(Protocol):
+    """Sends one request to the source with the client's headers and reads the whole answer."""
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str],
+        headers: Headers,
+        body: bytes,
+    ) -> Answer:
+        """Raises ``SourceUnavailable``."""
+        ...
+
+
+class Touched(Protocol):
+    """Which points one operation of a body names."""
+
+    @property
+    def ids(self) -> Sequence[PointId]:
+        """The ids it names."""
+        ...
+
+    @property
+    def filter(self) -> Mapping[str, Any] | None:
+        """The filter whose matches it takes as well, as it stands in the body."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """A client's write: where to, how, and what it says."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Headers
+    body: bytes
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the body is a list of operations."""
+        return self.path.rstrip("/").endswith("/points/batch")
+
+    @property
+    def waits(self) -> bool:
+        """Whether the client asked to be answered only when the write is applied."""
+        return self.query.get("wait") == "true"
+
+
+class SourceWrites:
+    """Carries out point writes of collections whose authority is the source."""
+
+    def __init__(
+        self,
+        send: SendToSource,
+        commits: GroupCommit,
+        log: IntentLog,
+        resyncer: Resyncer,
+        *,
+        ramp_answer_seconds: float,
+    ) -> None:
+        self._send = send
+        self._commits = commits
+        self._log = log
+        self._resyncer = resyncer
+        self._ramp_answer_seconds = ramp_answer_seconds
+
+    async def write(
+        self, state: CollectionState, request: WriteRequest, touched: Sequence[Touched]
+    ) -> Answer:
+        """Mirror one write and return the source's answer; ``touched`` has one value per operation of its body.
+
+        Raises ``StaleEpoch`` before anything reached the source, ``TargetUnavailable`` when no intent can be
+        stored, ``SourceUnavailable`` when the outcome is not known.
+        """
+        if all(part.filter is None for part in touched):
+            ids = [point_id for part in touched for point_id in part.ids]
+            answer = await self._by_ids(state, request, ids)
+        elif request.is_batch:
+            answer = await self._one_by_one(state, request, touched)
+        else:
+            answer = await self._by_filter(state, request, touched[0])
+        if answer.status == HTTPStatus.OK and not request.waits:
+            return replace(answer, body=as_acknowledged(answer.body))
+        return answer
+
+    async def _by_ids(
+        self, state: CollectionState, request: WriteRequest, ids: Sequence[PointId]
+    ) -> Answer:
+        keys = tuple(sorted({encode_key(point_id) for point_id in ids}))
+        if not keys or state.generation is None:
+            return await self._forward(request)
+        in_ramp = state.stage is Stage.RAMP
+        intent = Intent(
+            uuid4(), state.generation, state.epoch, Side.TARGET, not in_ramp, keys,
+            f"{request.method} {request.path.partition('/points')[2] or '/'}",
+        )  # fmt: skip
+        entry = LedgerEntry(intent.id, state.generation, state.name, Side.TARGET, keys)
+        self._resyncer.opened(intent)
+        try:
+            await self._commits.commit(intent)
+        except VecferryError:
+            self._resyncer.dropped(intent)
+            raise
+        answer = await self._forward_watched(request, entry)
+        if in_ramp and not await self._resyncer.settled(
+            intent.id, seconds=self._ramp_answer_seconds
+        ):
+            await self._log.mark_owed([intent.id])
+        return answer
+
+    async def _forward_watched(self, request: WriteRequest, entry: LedgerEntry) -> Answer:
+        """Forward a write whose intent is committed; whatever happens, its resync follows (R3)."""
+        try:
+            answer = await self._forward(request)
+        except SourceUnavailable as error:
+            if error.may_have_applied:
+                self._resyncer.suspected(entry)
+            else:
+                self._resyncer.ended(entry)
+            raise
+        except BaseException:
+            # The client went away or we are stopping: the request may have reached the source.
+            self._resyncer.suspected(entry)
+            raise
+        match outcome(answer.status, answer.body):
+            case Outcome.ENDED:
+                self._resyncer.ended(entry)
+            case Outcome.QUEUED | Outcome.UNKNOWN:
+                self._resyncer.suspected(entry)
+        return answer
+
+    async def _forward(self, request: WriteRequest) -> Answer:
+        query = {**request.query, "wait": "true"}
+        return await self._send(
+            request.method, request.path, query=query, headers=request.headers, body=request.body
+        )
+
+    async def _by_filter(
+        self, state: CollectionState, request: WriteRequest, touched: Touched
+    ) -> Answer:
+        """Resolve the filter on the source page by page; each page has its own intent (R4)."""
+        offset: object = None
+        while True:
+            found, offset, refusal = await self._resolve(request, touched.filter, offset)
+            if refusal is not None:
+                return refusal
+            page = replace(request, body=_narrowed(request, found))
+            ids = [*touched.ids, *(parse_point_id(value) for value in found)]
+            answer = await self._by_ids(state, page, ids)
+            if offset is None or answer.status != HTTPStatus.OK:
+                return answer
+
+    async def _resolve(
+        self, request: WriteRequest, condition: Mapping[str, Any] | None, offset: object
+    ) -> tuple[list[Any], object, Answer | None]:
+        scroll = {
+            "filter": condition, "limit": _FILTER_PAGE, "offset": offset,
+            "with_payload": False, "with_vector": False,
+        }  # fmt: skip
+        answer = await self._send(
+            "POST",
+            f"{request.path.partition('/points')[0]}/points/scroll",
+            query={},
+            headers=request.headers,
+            body=orjson.dumps(scroll),
+        )
+        if answer.status != HTTPStatus.OK:
+            return [], None, answer
+        result = orjson.loads(answer.body)["result"]
+        return [point["id"] for point in result["points"]], result["next_page_offset"], None
+
+    async def _one_by_one(
+        self, state: CollectionState, request: WriteRequest, touched: Sequence[Touched]
+    ) -> Answer:
+        """Run a batch that contains a filter as single-operation batches, in order; stop at the first error."""
+        results: list[Any] = []
+        last: Answer | None = None
+        for part, source in zip(touched, orjson.loads(request.body)["operations"], strict=True):
+            single = replace(request, body=orjson.dumps({"operations": [source]}))
+            if part.filter is None:
+                last = await self._by_ids(state, single, part.ids)
+            else:
+                last = await self._by_filter(state, single, part)
+            if last.status != HTTPStatus.OK:
+                return last
+            results += orjson.loads(last.body)["result"]
+        if last is None:
+            return await self._forward(request)
+        return replace(last, body=orjson.dumps({**orjson.loads(last.body), "result": results}))
+
+
+def _narrowed(request: WriteRequest, ids: list[Any]) -> bytes:
+    """Return the write for those of these ids that still match its filter (R4)."""
+    body = orjson.loads(request.body)
+    operation = next(iter(body["operations"][0].values())) if request.is_batch else body
+    operation["filter"] = {"must": [{"has_id": ids}, operation["filter"]]}
+    return orjson.dumps(body)

@@ -1,0 +1,172 @@
+"""A write while the target is the authority: one transaction holds locks, data and intent; resync goes to the source.
+
+The intent is a transactional outbox of ids: it commits with the data or not at all. When Qdrant is down the client does
+not notice; the ledger grows and drains later.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from service.control.plane import ControlPlane
+from service.control.ports import ControlStore
+from service.control.state import CollectionState
+from service.errors import CollectionNotFound, StaleEpoch
+from service.metrics import ProxyMetrics
+from service.model.operations import Operation, UpdateResult
+from service.model.points import Hit, Page, Record
+from service.model.qdrant import (
+    CollectionInfo,
+    CountRequest,
+    CreateCollection,
+    PointRequest,
+    QueryRequest,
+    ScrollRequest,
+    UpdateCollection,
+)
+from service.ports import VectorStore
+from service.protocol.ledger import Intent, LedgerEntry
+from service.protocol.resync import Resyncer
+from service.stages import Side, Stage
+
+
+class FencedStore(Protocol):
+    """The target's store, whose writes can be tied to a state of the control row."""
+
+    async def apply_fenced(
+        self,
+        collection: str,
+        operation: Operation,
+        state: CollectionState,
+        *,
+        owner: UUID,
+        outbox: UUID | None,
+    ) -> tuple[UpdateResult, Sequence[bytes]]:
+        """Apply an operation only while ``state.epoch`` is current, together with an intent of id ``outbox``.
+
+        Returns the result and the keys that the intent holds. Raises ``StaleEpoch``.
+        """
+        ...
+
+
+class TargetAuthority:
+    """The store that the edge is served from where Postgres is right."""
+
+    def __init__(  # noqa: PLR0913 - the parts it is made of, wired once
+        self,
+        target: VectorStore,
+        fenced: FencedStore,
+        source: VectorStore | None,
+        plane: ControlPlane,
+        control: ControlStore,
+        resyncer: Resyncer,
+        metrics: ProxyMetrics,
+    ) -> None:
+        self._target = target
+        self._fenced = fenced
+        self._source = source
+        self._plane = plane
+        self._control = control
+        self._resyncer = resyncer
+        self._metrics = metrics
+
+    async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
+        """Apply one change; committed when this returns, whatever ``wait`` says."""
+        state = self._plane.view.state(collection)
+        if state.generation is None:
+            raise CollectionNotFound(collection)
+        outbox = uuid4() if state.is_mirrored else None
+        intent = _opened(state, outbox)
+        if intent is not None:
+            self._resyncer.opened(intent)
+        try:
+            result, keys = await self._fenced.apply_fenced(
+                collection, operation, state, owner=self._plane.instance, outbox=outbox
+            )
+        except BaseException as error:
+            # Should the commit have happened all the same, the sweep finds the intent.
+            if intent is not None:
+                self._resyncer.dropped(intent)
+            if isinstance(error, StaleEpoch):
+                self._metrics.stale_epochs.inc()
+                await self._plane.refresh()
+            raise
+        if intent is not None:
+            self._metrics.intents.labels(Side.SOURCE).inc()
+            self._resyncer.ended(
+                LedgerEntry(intent.id, intent.generation, collection, Side.SOURCE, tuple(keys))
+            )
+        return result
+
+    async def create_collection(self, name: str, request: CreateCollection) -> bool:
+        """Create a collection that is complete from its first day: no source is involved."""
+        if await self._target.has_collection(name):
+            return await self._target.create_collection(name, request)  # raises CollectionExists
+        await self._control.adopt_target(name, request, actor="create collection")
+        await self._plane.refresh()
+        return True
+
+    async def update_collection(self, name: str, request: UpdateCollection) -> bool:
+        """Change parameters on the target, and on a mirrored source first."""
+        source = self._mirrored_source(name)
+        if source is not None:
+            await source.update_collection(name, request)
+        return await self._target.update_collection(name, request)
+
+    async def delete_collection(self, name: str) -> bool:
+        """Drop the collection, on a mirrored source first: a failure there leaves both as they were."""
+        source = self._mirrored_source(name)
+        if source is not None:
+            await source.delete_collection(name)
+        existed = await self._target.has_collection(name)
+        await self._control.forget(name)
+        await self._plane.refresh()
+        return existed
+
+    async def collections(self) -> list[str]:
+        """Return the collections that the target answers for, sorted."""
+        return sorted(
+            state.name
+            for state in self._plane.view.states.values()
+            if state.authority is Side.TARGET
+        )
+
+    async def has_collection(self, name: str) -> bool:
+        """Say whether the collection exists."""
+        return await self._target.has_collection(name)
+
+    async def collection_info(self, name: str) -> CollectionInfo:
+        """Return status, counts and configuration."""
+        return await self._target.collection_info(name)
+
+    async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
+        """Return points by id."""
+        return await self._target.retrieve(collection, request)
+
+    async def scroll(self, collection: str, request: ScrollRequest) -> Page:
+        """Return a page in id order."""
+        return await self._target.scroll(collection, request)
+
+    async def count(self, collection: str, request: CountRequest) -> int:
+        """Return the number of points that match."""
+        return await self._target.count(collection, request)
+
+    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+        """Return the best points."""
+        return await self._target.query(collection, request)
+
+    def _mirrored_source(self, name: str) -> VectorStore | None:
+        state = self._plane.view.state(name)
+        return self._source if state.stage is not Stage.COMPLETE and state.is_mirrored else None
+
+
+def _opened(state: CollectionState, outbox: UUID | None) -> Intent | None:
+    if outbox is None or state.generation is None:
+        return None
+    return Intent(
+        outbox, state.generation, state.epoch, Side.SOURCE, owed=True, keys=(), cause="outbox"
+    )
+
+
+def _proves_port(store: TargetAuthority) -> VectorStore:
+    return store

@@ -1,0 +1,135 @@
+"""The ways to answer a request to one collection, one per route."""
+
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Scope
+
+from service.api.qdrant.touched import touched
+from service.control.state import CollectionState
+from service.errors import StaleEpoch, Unsupported, VecferryError
+from service.protocol.ledger import IntentLog
+from service.protocol.resync import Resyncer
+from service.protocol.source_writes import SourceWrites, WriteRequest
+from service.proxy import access
+from service.proxy.calls import Call, Kind
+from service.proxy.comparing import shadow_read
+from service.proxy.exchange import Captured, Exchange
+from service.proxy.passing import Passer
+from service.proxy.routing import Route
+from shadow.reads import ShadowReads
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers requests; ``target_key`` is what a client must show when Postgres answers."""
+
+    passer: Passer
+    writes: SourceWrites
+    log: IntentLog
+    resyncer: Resyncer
+    shadow: ShadowReads
+    target_app: ASGIApp
+    target_key: str | None
+
+    async def by(
+        self, chosen: Route, exchange: Exchange, call: Call, state: CollectionState
+    ) -> None:
+        """Answer by a route. Raises ``StaleEpoch`` when the stage changed: nothing was done then."""
+        match chosen:
+            case Route.PASS:
+                await self.passer.forward(exchange)
+            case Route.PASS_AND_COMPARE:
+                await self._compare(exchange, call, state)
+            case Route.TARGET:
+                await self._from_target(exchange, call, state)
+            case Route.TARGET_IF_CURRENT:
+                await self._from_current_target(exchange, call, state)
+            case Route.MIRROR_FROM_SOURCE:
+                await self._mirror(exchange, call, state)
+            case Route.REFUSE:
+                raise Unsupported(
+                    f"{call.method} {exchange.path}",
+                    f"would change `{state.name}` around the mirror; set its stage to off first",
+                )
+
+    async def _mirror(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
+        exchange.answered_by = "source"
+        body = await exchange.body()
+        operations = touched(call.method, call.suffix.removeprefix("points"), body)
+        request = WriteRequest(
+            exchange.method,
+            exchange.path,
+            exchange.query,
+            exchange.headers,
+            body,
+        )
+        answer = await self.writes.write(state, request, operations or ())
+        await exchange.answer(answer.status, answer.headers, answer.body)
+
+    async def _compare(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
+        if state.generation is None or not self.shadow.wants(state.name):
+            await self.passer.forward(exchange)
+            return
+        request = await exchange.body()
+        disturbed = self.resyncer.watch.begin(state.generation)
+        started = time.perf_counter()
+        copy = await self.passer.forward_copied(exchange)
+        seconds = time.perf_counter() - started
+        if exchange.status == HTTPStatus.OK:
+            read = shadow_read(call, state.name, request, copy, seconds, disturbed)
+            if read is not None:
+                self.shadow.offer(read)
+
+    async def _from_target(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
+        if (text := access.refusal(exchange, self.target_key)) is not None:
+            await exchange.answer(HTTPStatus.UNAUTHORIZED, (), text.encode())
+            return
+        exchange.answered_by = "target"
+        if call.kind in {Kind.READ, Kind.SEARCH} and state.epoch:
+            await self._is_owing(state)  # for its check of the epoch: I6
+        await self.target_app(_scope(exchange, call, state), exchange.replay(), exchange.send)
+
+    async def _from_current_target(
+        self, exchange: Exchange, call: Call, state: CollectionState
+    ) -> None:
+        """Answer a moved read from the target only when it lacks nothing (R11).
+
+        The source is right at this stage: it also answers what the target cannot, or fails to.
+        """
+        await exchange.body()
+        captured = Captured()
+        if access.refusal(exchange, self.target_key) is None and await self._is_current(state):
+            scope = _scope(exchange, call, state)
+            await self.target_app(scope, exchange.replay(), captured.send)
+        if 0 < captured.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            exchange.answered_by = "target"
+            await captured.release(exchange)
+        else:
+            await self.passer.forward(exchange)
+
+    async def _is_current(self, state: CollectionState) -> bool:
+        try:
+            return not await self._is_owing(state)
+        except StaleEpoch:
+            raise
+        except VecferryError:
+            return False
+
+    async def _is_owing(self, state: CollectionState) -> bool:
+        if state.generation is None:
+            return True
+        owing = await self.log.is_owing(state.generation, state.epoch)
+        if owing is None:
+            message = "the collection's stage changed under the request"
+            raise StaleEpoch(message)
+        return owing
+
+
+def _scope(exchange: Exchange, call: Call, state: CollectionState) -> Scope:
+    """Return the scope with an alias replaced by the collection it stands for."""
+    if call.collection == state.name:
+        return exchange.scope
+    path = f"/collections/{state.name}/{call.suffix}".rstrip("/")
+    return {**exchange.scope, "path": path, "raw_path": path.encode()}

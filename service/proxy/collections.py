@@ -1,0 +1,208 @@
+"""Requests about collections as wholes: the list, creation, changes, deletion, aliases; and the service's own paths."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from service.api.envelope import ok
+from service.control.plane import ControlPlane
+from service.control.ports import ControlStore
+from service.control.sourced import create_request
+from service.control.state import CollectionState
+from service.errors import CollectionNotFound, RequestError, SourceUnavailable, Unsupported
+from service.ports import VectorStore
+from service.protocol.source_writes import Answer
+from service.proxy.answers import Answers
+from service.proxy.calls import Call, Kind
+from service.proxy.exchange import Exchange
+from service.proxy.passing import Passer
+from service.proxy.routing import Route
+from service.stages import Side, Stage
+
+_log = structlog.get_logger(__name__)
+
+_FIRST_SIGHT = "first sight"
+
+
+class WholeCollections:
+    """Answers what no single collection's stage decides alone. ``source`` is ``None`` when there is no Qdrant."""
+
+    KINDS = frozenset(
+        {Kind.LIST, Kind.CREATE, Kind.UPDATE, Kind.DROP, Kind.ALIASES, Kind.SERVICE}
+    )
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        control: ControlStore,
+        source: VectorStore | None,
+        passer: Passer,
+        answers: Answers,
+        target_app: ASGIApp,
+    ) -> None:
+        self._plane = plane
+        self._control = control
+        self._source = source
+        self._passer = passer
+        self._answers = answers
+        self._target_app = target_app
+        self._arming = asyncio.Lock()
+
+    async def answer(self, exchange: Exchange, call: Call) -> None:
+        """Answer one such request."""
+        match call.kind:
+            case Kind.LIST:
+                await self._list(exchange)
+            case Kind.CREATE:
+                await self._create(exchange, call)
+            case Kind.DROP:
+                await self._drop(exchange, call)
+            case Kind.ALIASES:
+                await self._aliases(exchange)
+            case Kind.UPDATE:
+                await self._update(exchange, call)
+            case _:
+                await self._service(exchange)
+
+    async def armed(self, collection: str) -> None:
+        """Begin to mirror a collection that is written for the first time, when everything new is to be mirrored."""
+        name = self._plane.view.physical(collection)
+        state = self._plane.view.state(name)
+        if state.epoch or state.stage is not Stage.DUALWRITE:
+            return
+        async with self._arming:
+            if not (await self._plane.refresh()).state(name).epoch:
+                await self._arm(name, is_new=False)
+
+    async def _arm(self, name: str, *, is_new: bool) -> None:
+        if self._source is None:
+            return
+        try:
+            config = create_request((await self._source.collection_info(name)).config)
+            await self._control.arm(name, config, actor=_FIRST_SIGHT, is_new=is_new)
+        except CollectionNotFound:
+            return  # Qdrant will say so to the client
+        except RequestError as error:
+            _log.warning("collection_not_mirrored", collection=name, reason=str(error))
+            await self._control.keep_off(name, actor=f"{_FIRST_SIGHT}: {error}")
+        await self._plane.refresh()
+
+    async def _list(self, exchange: Exchange) -> None:
+        states = self._plane.view.states
+        on_target = {name for name, state in states.items() if state.authority is Side.TARGET}
+        if self._source is not None and not on_target:
+            await self._passer.forward(exchange)
+            return
+        exchange.answered_by = "both"
+        on_source: set[str] = set()
+        if self._source is not None and not self._is_all_complete():
+            on_source = set(await self._source.collections())
+        names = sorted(on_target | (on_source - on_target))
+        result = {"collections": [{"name": name} for name in names]}
+        await ok(Request(exchange.scope), result)(
+            exchange.scope, exchange.replay(), exchange.send
+        )
+
+    async def _create(self, exchange: Exchange, call: Call) -> None:
+        state = self._state(call)
+        if state.authority is Side.TARGET or self._source is None:
+            await self._locally(exchange, call, state)
+            return
+        async with self._arming:
+            answer = await self._asked(exchange)
+            newest = (await self._plane.refresh()).state(state.name)
+            was_created = answer.status == HTTPStatus.OK
+            if was_created and newest.is_mirrored and newest.generation == state.generation:
+                await self._arm(state.name, is_new=True)
+        # Only now: what the client writes next is mirrored.
+        await exchange.answer(answer.status, answer.headers, answer.body)
+
+    async def _drop(self, exchange: Exchange, call: Call) -> None:
+        state = self._state(call)
+        if state.authority is Side.TARGET or self._source is None:
+            await self._locally(exchange, call, state)
+            return
+        async with self._arming:
+            answer = await self._asked(exchange)
+            if answer.status == HTTPStatus.OK and state.epoch:
+                await self._control.forget(state.name)
+                await self._plane.refresh()
+        await exchange.answer(answer.status, answer.headers, answer.body)
+
+    async def _update(self, exchange: Exchange, call: Call) -> None:
+        state = self._state(call)
+        if state.authority is Side.TARGET or self._source is None:
+            await self._locally(exchange, call, state)
+        else:
+            await self._passer.forward(exchange)
+
+    async def _aliases(self, exchange: Exchange) -> None:
+        names = _alias_names(await exchange.body())
+        view = self._plane.view
+        moved = [
+            name for name in names if view.state(view.physical(name)).authority is Side.TARGET
+        ]
+        if moved or self._source is None:
+            path = "POST /collections/aliases"
+            raise Unsupported(path, f"cannot change aliases of {moved} while Postgres answers")
+        await self._passer.forward(exchange)
+        if exchange.status == HTTPStatus.OK:
+            await self._control.touch()
+            await self._plane.refresh()
+
+    async def _service(self, exchange: Exchange) -> None:
+        if self._source is None or self._is_all_complete():
+            await self._to_target_app(exchange)
+            return
+        try:
+            await self._passer.forward(exchange)
+        except SourceUnavailable:
+            if exchange.path != "/" or exchange.status:
+                raise
+            await self._to_target_app(exchange)
+
+    async def _to_target_app(self, exchange: Exchange) -> None:
+        exchange.answered_by = "target"
+        await self._target_app(exchange.scope, exchange.replay(), exchange.send)
+
+    async def _asked(self, exchange: Exchange) -> Answer:
+        """Ask the source and hold the answer back."""
+        exchange.answered_by = "source"
+        with self._plane.view.lease():
+            return await self._passer.send(
+                exchange.method,
+                exchange.path,
+                query=exchange.query,
+                headers=exchange.headers,
+                body=await exchange.body(),
+            )
+
+    async def _locally(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
+        with self._plane.view.lease():
+            await self._answers.by(Route.TARGET, exchange, call, state)
+
+    def _state(self, call: Call) -> CollectionState:
+        view = self._plane.view
+        return view.state(view.physical(call.collection))
+
+    def _is_all_complete(self) -> bool:
+        """Say whether no collection, known or new, involves the source any more."""
+        states = self._plane.view.states.values()
+        first = self._plane.view.state("").stage
+        return first is Stage.COMPLETE and all(state.stage is Stage.COMPLETE for state in states)
+
+
+def _alias_names(body: bytes) -> list[str]:
+    """Return every collection and alias that the actions name; what cannot be read is left to Qdrant to refuse."""
+    try:
+        actions: Any = orjson.loads(body)["actions"]
+        named = [parts for action in actions for parts in action.values()]
+        keys = ("collection_name", "alias_name", "old_alias_name", "new_alias_name")
+        return [parts[key] for parts in named for key in keys if key in parts]
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return []

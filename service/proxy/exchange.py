@@ -1,0 +1,140 @@
+"""One HTTP exchange at the ASGI level: its head, its body, and what was answered."""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from service.errors import BodyTooLarge
+
+RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+
+class Exchange:
+    """A request that is being answered. ``status`` is 0 until the answer's head was sent."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, max_body_bytes: int) -> None:
+        self.scope = scope
+        self.status = 0
+        self.answered_by = "none"
+        self.started = time.perf_counter()
+        self._receive = receive
+        self._send = send
+        self._max_body_bytes = max_body_bytes
+        self._body: bytes | None = None
+
+    @property
+    def method(self) -> str:
+        """The method, in capitals."""
+        return str(self.scope["method"])
+
+    @cached_property
+    def path(self) -> str:
+        """The percent-encoded path as it was sent, without the query string."""
+        raw: bytes = self.scope.get("raw_path") or self.scope["path"].encode()
+        return raw.split(b"?", 1)[0].decode("latin-1")
+
+    @property
+    def target(self) -> str:
+        """The path with its query string, as it was sent."""
+        query: bytes = self.scope["query_string"]
+        return f"{self.path}?{query.decode('latin-1')}" if query else self.path
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The query parameters; of several with one name the last."""
+        return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+    @property
+    def headers(self) -> RawHeaders:
+        """The request's headers, names in lower case."""
+        headers: RawHeaders = self.scope["headers"]
+        return headers
+
+    def header(self, name: bytes) -> str | None:
+        """Return the first header of this (lower-case) name."""
+        found = (value for key, value in self.headers if key == name)
+        value = next(found, None)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the request announced a body."""
+        names = {name for name, _ in self.headers}
+        return bool(names & {b"content-length", b"transfer-encoding"})
+
+    async def body(self) -> bytes:
+        """Read the whole body once. Raises ``BodyTooLarge`` or ``ClientDisconnect``."""
+        if self._body is None:
+            collected = bytearray()
+            async for chunk in self.stream():
+                collected += chunk
+                if len(collected) > self._max_body_bytes:
+                    raise BodyTooLarge(self._max_body_bytes)
+            self._body = bytes(collected)
+        return self._body
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; nothing keeps it. Raises ``ClientDisconnect`` when it ends early."""
+        if self._body is not None:
+            yield self._body
+            return
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            if chunk := message.get("body", b""):
+                yield chunk
+            if not message.get("more_body", False):
+                return
+
+    def replay(self) -> Receive:
+        """Return a ``receive`` that serves a body which was read already from its beginning."""
+        if self._body is None:
+            return self._receive
+        pending = [self._body]
+
+        async def receive() -> Message:
+            if pending:
+                return {"type": "http.request", "body": pending.pop(), "more_body": False}
+            return await self._receive()
+
+        return receive
+
+    async def send(self, message: Message) -> None:
+        """Pass an ASGI message on, noting the status."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+    async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer; a content length among the headers is replaced by the body's."""
+        kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+        kept.append((b"content-length", str(len(body)).encode()))
+        await self.send({"type": "http.response.start", "status": status, "headers": kept})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+class Captured:
+    """An ASGI answer held back, to be sent or thrown away."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    async def send(self, message: Message) -> None:
+        """Keep one message."""
+        self.messages.append(dict(message))
+
+    @property
+    def status(self) -> int:
+        """The status, 0 when nothing was answered."""
+        return int(self.messages[0]["status"]) if self.messages else 0
+
+    async def release(self, exchange: Exchange) -> None:
+        """Send what was kept."""
+        for message in self.messages:
+            await exchange.send(message)

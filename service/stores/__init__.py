@@ -1,0 +1,1 @@
+"""The stores: each driver lives in its own package below and nowhere else."""

@@ -1,0 +1,367 @@
+"""One collection inside an engine process: its shard, its journal, its manifest and its running rebuild."""
+
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import qdrant_edge as edge
+import structlog
+
+from service.errors import Overloaded, PointNotFound, WrongInput
+from service.model.ids import PointId
+from service.model.operations import CreateIndex, DeleteIndex, Operation, UpdateResult
+from service.model.points import Hit, Page, Record
+from service.model.qdrant import (
+    CollectionInfo,
+    CollectionStatus,
+    CountRequest,
+    CreateCollection,
+    OptimizersStatusOneOf,
+    PointRequest,
+    QueryRequest,
+    ScrollRequest,
+    UpdateCollection,
+    UpdateStatus,
+)
+from service.stores.edge.booleans import boolean_matches
+from service.stores.edge.config import (
+    PLACEHOLDER,
+    collection_config,
+    dense_params,
+    engine_config,
+    merge,
+    placeholder_config,
+    vector_specs,
+)
+from service.stores.edge.failures import engine_errors
+from service.stores.edge.filters import engine_filter
+from service.stores.edge.indexes import index_info
+from service.stores.edge.journal import Journal
+from service.stores.edge.manifest import Manifest, directory_name
+from service.stores.edge.operations import check, engine_operation, touched
+from service.stores.edge.queries import QueryTranslator, order_by
+from service.stores.edge.rebuild import Rebuild
+from service.stores.edge.schedule import Schedule
+from service.stores.edge.settings import EngineSettings
+from service.stores.edge.values import (
+    canonical_id,
+    engine_selector,
+    our_hit,
+    our_id,
+    our_record,
+)
+
+_SCROLL_LIMIT = 10
+_REBUILD_POLL = 0.05
+
+log = structlog.get_logger()
+
+
+class Collection:
+    """Reads and writes of one collection, all from one thread."""
+
+    def __init__(self, directory: Path, settings: EngineSettings, lock: int) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._lock = lock
+        self._manifest = Manifest.read(directory)
+        self._remove_other_shards()
+        self._shard = edge.EdgeShard.load(str(self._manifest.shard_directory(directory)))
+        self._journal = Journal(directory)
+        self._specs = vector_specs(self._manifest.request)
+        self._rebuild: Rebuild | None = None
+        self._schedule = Schedule(settings, changed_points=self._unindexed_points())
+        self._deferred_due = 0.0
+        self._flush_due: float | None = None
+
+    @classmethod
+    def create(
+        cls, root: Path, name: str, request: CreateCollection, settings: EngineSettings, lock: int
+    ) -> Self:
+        """Make the collection's directory; the manifest comes last, without it there is no collection."""
+        directory = root / directory_name(name)
+        shutil.rmtree(directory, ignore_errors=True)
+        manifest = Manifest(name, request)
+        shard_directory = manifest.shard_directory(directory)
+        shard_directory.mkdir(parents=True)
+        with engine_errors():
+            if dense_params(request) or request.sparse_vectors:
+                edge.EdgeShard.create(str(shard_directory), engine_config(request)).close()
+            else:
+                shard = edge.EdgeShard.create(str(shard_directory), placeholder_config(request))
+                shard.update(edge.UpdateOperation.delete_vector_name(PLACEHOLDER))
+                shard.flush()
+                shard.close()
+        manifest.write(directory)
+        return cls(directory, settings, lock)
+
+    @property
+    def name(self) -> str:
+        """The collection's name."""
+        return self._manifest.name
+
+    # ------------------------------------------------------------------------------------ reads
+
+    def info(self) -> CollectionInfo:
+        """Return status, counts, configuration and payload schema."""
+        with engine_errors():
+            shard = self._shard.info()
+        request = self._manifest.request
+        busy = self._rebuild is not None or self._schedule.start_at(request) is not None
+        return CollectionInfo(
+            status=CollectionStatus.YELLOW if busy else CollectionStatus.GREEN,
+            optimizer_status=OptimizersStatusOneOf.OK,
+            indexed_vectors_count=shard.indexed_vectors_count,
+            points_count=shard.points_count,
+            segments_count=shard.segments_count,
+            config=collection_config(request),
+            payload_schema={
+                path: index_info(self._manifest.schemas[path], index.points)
+                for path, index in shard.payload_schema.items()
+                if path in self._manifest.schemas
+            },
+        )
+
+    def retrieve(self, request: PointRequest) -> list[Record]:
+        """Return the points that exist, in the request's order."""
+        ids = list(dict.fromkeys(canonical_id(point_id) for point_id in request.ids))
+        with engine_errors():
+            records = self._shard.retrieve(
+                ids, engine_selector(request.with_payload), request.with_vector or False
+            )
+        found = {our_id(record.id): our_record(record) for record in records}
+        return [found[point_id] for point_id in ids if point_id in found]
+
+    def scroll(self, request: ScrollRequest) -> Page:
+        """Return a page in id order, or in the order of a payload field."""
+        with engine_errors():
+            records, next_id = self._shard.scroll(
+                edge.ScrollRequest(
+                    offset=None if request.offset is None else canonical_id(request.offset),
+                    limit=_SCROLL_LIMIT if request.limit is None else request.limit,
+                    filter=engine_filter(request.filter, "filter", boolean_matches(self._shard)),
+                    with_payload=engine_selector(
+                        True if request.with_payload is None else request.with_payload
+                    ),
+                    with_vector=request.with_vector or False,
+                    order_by=None if request.order_by is None else order_by(request.order_by),
+                )
+            )
+        return Page(
+            [our_record(record) for record in records],
+            None if next_id is None else our_id(next_id),
+        )
+
+    def count(self, request: CountRequest) -> int:
+        """Return the number of points that match."""
+        with engine_errors():
+            matching = engine_filter(request.filter, "filter", boolean_matches(self._shard))
+            exact = request.exact is not False
+            count: int = self._shard.count(edge.CountRequest(exact=exact, filter=matching))
+        return count
+
+    def query(self, request: QueryRequest) -> list[Hit]:
+        """Return the best points, best first."""
+        translator = QueryTranslator(boolean_matches(self._shard), self._stored_vector)
+        with engine_errors():
+            hits = [our_hit(hit) for hit in self._shard.query(translator.query(request))]
+        if request.with_vector:
+            return hits
+        # A query by maximal marginal relevance returns the vectors it worked with.
+        return [replace(hit, vectors=None) for hit in hits]
+
+    def _stored_vector(self, point_id: PointId, using: str) -> Any:
+        records = self._shard.retrieve([point_id], with_payload=False, with_vector=[using])
+        if not records:
+            raise PointNotFound(f"No point with id {point_id} found")
+        vector = records[0].vector
+        if isinstance(vector, dict):
+            vector = vector.get(using)
+        if vector is None:
+            raise WrongInput(f"Not existing vector name error: {using}")
+        return vector
+
+    # ----------------------------------------------------------------------------------- writes
+
+    def apply(self, operation: Operation, *, wait: bool) -> UpdateResult:
+        """Apply one change now, after everything that was acknowledged before it, or keep it for later."""
+        check(operation, self._specs)
+        if wait:
+            self.apply_deferred()
+            return UpdateResult(self._run(operation, None), UpdateStatus.COMPLETED)
+        if len(self._journal.pending) >= self._settings.pending_writes:
+            message = f"{len(self._journal.pending)} acknowledged operations wait to be applied"
+            raise Overloaded(message)
+        if not self._journal.pending:
+            self._deferred_due = time.monotonic() + self._settings.deferred
+        return UpdateResult(self._journal.acknowledge(operation), UpdateStatus.ACKNOWLEDGED)
+
+    def apply_deferred(self) -> None:
+        """Apply what was acknowledged, in order; errors are lost, as Qdrant loses them."""
+        while self._journal.pending:
+            number, operation = self._journal.pending[0]
+            try:
+                self._run(operation, number)
+            except Exception as error:  # noqa: BLE001 - its client has its answer already
+                log.warning(
+                    "deferred_operation_failed",
+                    collection=self.name,
+                    operation_id=number,
+                    reason=str(error),
+                )
+                self._journal.mark_applied(number)
+
+    def _run(self, operation: Operation, number: int | None) -> int:
+        with engine_errors():
+            change = engine_operation(operation, boolean_matches(self._shard))
+        if number is None:
+            number = self._journal.give_number()
+        points = touched(operation)
+        try:
+            with engine_errors():
+                self._shard.update(change)
+        finally:
+            # Also when it failed: the part that was applied before the failure has to be repeated.
+            if self._rebuild is not None:
+                self._rebuild.record(change, points)
+            self._journal.mark_applied(number)
+        now = time.monotonic()
+        self._schedule.wrote(points, now, self._manifest.request)
+        if self._flush_due is None:
+            self._flush_due = now + self._settings.flush_interval
+        self._note_index(operation)
+        return number
+
+    def _note_index(self, operation: Operation) -> None:
+        match operation:
+            case CreateIndex(field=path, schema=schema):
+                self._store(self._manifest.with_index(path, schema))
+            case DeleteIndex(field=path):
+                self._store(self._manifest.without_index(path))
+            case _:
+                return
+
+    def update(self, update: UpdateCollection) -> None:
+        """Change parameters; the vectors are indexed anew with them, in the background."""
+        self._store(
+            replace(self._manifest, request=merge(self._manifest.request, update))
+        )
+        self._schedule.demanded = True
+
+    def _store(self, manifest: Manifest) -> None:
+        manifest.write(self._directory)
+        self._manifest = manifest
+
+    # ------------------------------------------------------------------------------ maintenance
+
+    @property
+    def holds_writes(self) -> bool:
+        """Whether more changes would make the running rebuild's backlog too long."""
+        rebuild = self._rebuild
+        return rebuild is not None and rebuild.backlog_points >= self._settings.backlog_points
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        if self._journal.pending and now >= self._deferred_due and not self.holds_writes:
+            self.apply_deferred()
+        if self._rebuild is not None:
+            self._continue_rebuild(now)
+        elif _is_due(self._schedule.start_at(self._manifest.request), now):
+            self._start_rebuild()
+        if _is_due(self._flush_due, now):
+            self._shard.flush()
+            self._flush_due = None
+
+    def next_tick(self, now: float) -> float | None:
+        """Return when :meth:`tick` wants to be called again, ``None`` for not before the next change."""
+        if self._rebuild is not None:
+            return now if self._rebuild.is_catching_up else now + _REBUILD_POLL
+        due = [self._flush_due, self._schedule.start_at(self._manifest.request)]
+        if self._journal.pending:
+            due.append(self._deferred_due)
+        return min((moment for moment in due if moment is not None), default=None)
+
+    def _start_rebuild(self) -> None:
+        self._schedule.started()
+        source = self._manifest.shard_directory(self._directory)
+        target = self._next_manifest().shard_directory(self._directory)
+        self._rebuild = Rebuild(self._shard, self._directory, source, target, self._lock)
+        log.info("index_rebuild_started", collection=self.name)
+
+    def _continue_rebuild(self, now: float) -> None:
+        rebuild = self._rebuild
+        if rebuild is None:
+            return
+        try:
+            finished = rebuild.step()
+        except ChildProcessError as error:
+            log.error("index_rebuild_failed", collection=self.name, reason=str(error))
+            self._drop_rebuild(now)
+            return
+        if finished is None:
+            return
+        old, self._shard = self._shard, finished
+        self._store(self._next_manifest())
+        self._rebuild = None
+        self._schedule.ended(now)
+        self._flush_due = now
+        old.close()
+        self._remove_other_shards()
+        log.info("index_rebuild_finished", collection=self.name)
+
+    def _drop_rebuild(self, now: float) -> None:
+        if self._rebuild is not None:
+            self._rebuild.abandon()
+            self._rebuild = None
+            self._schedule.changed_points = self._unindexed_points()
+            self._schedule.ended(now)
+
+    def _next_manifest(self) -> Manifest:
+        return replace(self._manifest, shard=self._manifest.shard + 1)
+
+    def _remove_other_shards(self) -> None:
+        valid = self._manifest.shard_directory(self._directory)
+        for other in self._directory.glob("shard-*"):
+            if other != valid:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def _unindexed_points(self) -> int:
+        shard = self._shard.info()
+        vectors_per_point = len(dense_params(self._manifest.request))
+        if vectors_per_point == 0:
+            return 0
+        unindexed: int = shard.points_count - shard.indexed_vectors_count // vectors_per_point
+        return max(0, unindexed)
+
+    def close(self) -> None:
+        """Write everything out and release the shard."""
+        self._drop_rebuild(time.monotonic())
+        self._shard.flush()
+        self._shard.close()
+        self._journal.sync()
+        self._journal.close()
+
+    def drop(self) -> None:
+        """Release the shard and remove the collection; without its manifest it is gone."""
+        self._drop_rebuild(time.monotonic())
+        self._shard.close()
+        self._journal.close()
+        (self._directory / "collection.json").unlink()
+        shutil.rmtree(self._directory)
+
+
+def is_collection(directory: Path) -> bool:
+    """Say whether a directory holds a finished collection."""
+    return (directory / "collection.json").is_file()
+
+
+def leftovers(root: Path) -> Iterable[Path]:
+    """Return the directories of collections whose creation or removal was cut short."""
+    return [path for path in root.iterdir() if path.is_dir() and not is_collection(path)]
+
+
+def _is_due(moment: float | None, now: float) -> bool:
+    return moment is not None and now >= moment

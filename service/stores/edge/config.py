@@ -1,0 +1,294 @@
+"""A collection's creation request: as the engine's configuration, echoed with Qdrant's defaults, and changed by PATCH."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import qdrant_edge as edge
+from pydantic import BaseModel
+
+from service.errors import WrongInput
+from service.model.points import UNNAMED
+from service.model.qdrant import (
+    BinaryQuantization,
+    CollectionConfig,
+    CollectionParams,
+    CreateCollection,
+    Disabled,
+    HnswConfig,
+    HnswConfigDiff,
+    Modifier,
+    OptimizersConfig,
+    OptimizersConfigDiff,
+    ProductQuantization,
+    QuantizationConfig,
+    ScalarQuantization,
+    SparseVectorParams,
+    TurboQuantization,
+    UpdateCollection,
+    VectorParams,
+    WalConfig,
+)
+from service.stores.edge.enums import engine_enum
+
+Model = TypeVar("Model", bound=BaseModel)
+
+PLACEHOLDER = "vecferry-placeholder"
+"""The engine wants at least one vector at creation; this one is removed again at once."""
+
+SEARCH_THREADS = 1
+
+_HNSW = HnswConfig(
+    m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=0, on_disk=False
+)
+_OPTIMIZERS = OptimizersConfig(
+    deleted_threshold=0.2,
+    vacuum_min_vector_number=1000,
+    default_segment_number=0,
+    indexing_threshold=10_000,
+    flush_interval_sec=5,
+)
+_WAL = WalConfig(wal_capacity_mb=32, wal_segments_ahead=0, wal_retain_closed=1)
+
+
+class Kind(StrEnum):
+    """What a named vector holds."""
+
+    DENSE = "dense"
+    MULTI = "multi"
+    SPARSE = "sparse"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSpec:
+    """What a vector of this name must look like; ``size`` is 0 for sparse ones."""
+
+    kind: Kind
+    size: int = 0
+
+
+def dense_params(request: CreateCollection) -> dict[str, VectorParams]:
+    """Return the dense vectors by name; the unnamed one is ``""``."""
+    match request.vectors:
+        case None:
+            return {}
+        case VectorParams() as single:
+            return {UNNAMED: single}
+        case named:
+            return dict(named)
+
+
+def vector_specs(request: CreateCollection) -> dict[str, VectorSpec]:
+    """Return what each vector of the collection must look like."""
+    specs = {name: VectorSpec(Kind.SPARSE) for name in request.sparse_vectors or {}}
+    for name, params in dense_params(request).items():
+        kind = Kind.MULTI if params.multivector_config else Kind.DENSE
+        specs[name] = VectorSpec(kind, params.size)
+    return specs
+
+
+def hnsw(request: CreateCollection) -> HnswConfig:
+    """Return the collection's HNSW settings, Qdrant's defaults filled in."""
+    return overlay(_HNSW, request.hnsw_config)
+
+
+def optimizers(request: CreateCollection) -> OptimizersConfig:
+    """Return the collection's optimizer settings, Qdrant's defaults filled in."""
+    wanted = request.optimizers_config
+    if wanted is not None and not isinstance(wanted.max_optimization_threads, int):
+        wanted = wanted.model_copy(update={"max_optimization_threads": None})
+    return overlay(_OPTIMIZERS, wanted)
+
+
+def collection_config(request: CreateCollection) -> CollectionConfig:
+    """Return the configuration as Qdrant echoes it."""
+    return CollectionConfig(
+        params=CollectionParams(
+            vectors=request.vectors if request.vectors is not None else {},
+            sparse_vectors=request.sparse_vectors,
+            shard_number=request.shard_number or 1,
+            replication_factor=request.replication_factor or 1,
+            write_consistency_factor=request.write_consistency_factor or 1,
+            on_disk_payload=request.on_disk_payload is not False,
+        ),
+        hnsw_config=hnsw(request),
+        optimizer_config=optimizers(request),
+        wal_config=overlay(_WAL, request.wal_config),
+        quantization_config=request.quantization_config,
+        metadata=request.metadata,
+    )
+
+
+def engine_config(request: CreateCollection) -> edge.EdgeConfig:
+    """Return the engine's configuration for a collection with at least one vector."""
+    settings = optimizers(request)
+    return edge.EdgeConfig(
+        vectors={name: _dense(p, request) for name, p in dense_params(request).items()} or None,
+        sparse_vectors={n: _sparse(p) for n, p in (request.sparse_vectors or {}).items()} or None,
+        on_disk_payload=request.on_disk_payload is not False,
+        hnsw_config=_hnsw(hnsw(request)),
+        quantization_config=_quantization(request.quantization_config),
+        optimizers=edge.EdgeOptimizersConfig(
+            deleted_threshold=settings.deleted_threshold,
+            vacuum_min_vector_number=settings.vacuum_min_vector_number,
+            default_segment_number=settings.default_segment_number or None,
+            max_segment_size=settings.max_segment_size,
+            indexing_threshold=settings.indexing_threshold,
+        ),
+        max_search_threads=SEARCH_THREADS,
+    )
+
+
+def placeholder_config(request: CreateCollection) -> edge.EdgeConfig:
+    """Return a configuration whose only vector is the placeholder."""
+    params = SparseVectorParams()
+    return engine_config(request.model_copy(update={"sparse_vectors": {PLACEHOLDER: params}}))
+
+
+def merge(request: CreateCollection, update: UpdateCollection) -> CreateCollection:
+    """Return the creation request that would have led to what PATCH asks for.
+
+    Raises ``WrongInput`` for a vector that the collection does not have.
+    """
+    changes: dict[str, Any] = {
+        "hnsw_config": overlay(request.hnsw_config or HnswConfigDiff(), update.hnsw_config),
+        "optimizers_config": overlay(
+            request.optimizers_config or OptimizersConfigDiff(), update.optimizers_config
+        ),
+        "metadata": request.metadata if update.metadata is None else update.metadata,
+        "vectors": _merge_vectors(request, update),
+        "sparse_vectors": _merge_sparse(request, update),
+        "quantization_config": _merge_quantization(request, update),
+    }
+    if update.params is not None:
+        given = update.params.model_dump(exclude_none=True)
+        changes |= {key: given[key] for key in given if key in CreateCollection.model_fields}
+    return request.model_copy(update=changes)
+
+
+def overlay(base: Model, diff: BaseModel | None) -> Model:
+    """Return ``base`` with the fields that ``diff`` sets."""
+    if diff is None:
+        return base
+    return base.model_copy(update={k: v for k, v in diff if v is not None})
+
+
+def _known(name: str, vectors: Mapping[str, object]) -> None:
+    if name not in vectors:
+        raise WrongInput(f"Not existing vector name error: {name}")
+
+
+def _merge_vectors(
+    request: CreateCollection, update: UpdateCollection
+) -> VectorParams | dict[str, VectorParams] | None:
+    vectors = dense_params(request)
+    for name, diff in (update.vectors or {}).items():
+        _known(name, vectors)
+        current = vectors[name]
+        changed = overlay(current, diff.model_copy(update={"hnsw_config": None}))
+        if diff.hnsw_config is not None:
+            merged = overlay(current.hnsw_config or HnswConfigDiff(), diff.hnsw_config)
+            changed = changed.model_copy(update={"hnsw_config": merged})
+        if isinstance(diff.quantization_config, Disabled):
+            changed = changed.model_copy(update={"quantization_config": None})
+        vectors[name] = changed
+    if isinstance(request.vectors, VectorParams):
+        return vectors[UNNAMED]
+    return vectors if request.vectors is not None else None
+
+
+def _merge_sparse(
+    request: CreateCollection, update: UpdateCollection
+) -> dict[str, SparseVectorParams] | None:
+    if update.sparse_vectors is None:
+        return request.sparse_vectors
+    sparse = dict(request.sparse_vectors or {})
+    for name, params in update.sparse_vectors.items():
+        _known(name, sparse)
+        sparse[name] = overlay(sparse[name], params)
+    return sparse
+
+
+def _merge_quantization(
+    request: CreateCollection, update: UpdateCollection
+) -> QuantizationConfig | None:
+    if update.quantization_config is None:
+        return request.quantization_config
+    wanted = update.quantization_config
+    return None if isinstance(wanted, Disabled) else wanted
+
+
+def _dense(params: VectorParams, request: CreateCollection) -> edge.EdgeVectorParams:
+    own_hnsw = params.hnsw_config and _hnsw(overlay(hnsw(request), params.hnsw_config))
+    multi = params.multivector_config and edge.MultiVectorConfig(
+        engine_enum(edge.MultiVectorComparator, params.multivector_config.comparator)
+    )
+    return edge.EdgeVectorParams(
+        size=params.size,
+        distance=engine_enum(edge.Distance, params.distance),
+        on_disk=params.on_disk,
+        multivector_config=multi,
+        datatype=engine_enum(edge.VectorStorageDatatype, params.datatype),
+        quantization_config=_quantization(params.quantization_config),
+        hnsw_config=own_hnsw,
+        memory=engine_enum(edge.Memory, params.memory),
+    )
+
+
+def _sparse(params: SparseVectorParams) -> edge.EdgeSparseVectorParams:
+    index = params.index
+    return edge.EdgeSparseVectorParams(
+        full_scan_threshold=index and index.full_scan_threshold,
+        on_disk=index and index.on_disk,
+        modifier=edge.Modifier.Idf if params.modifier is Modifier.IDF else None,
+        datatype=index and engine_enum(edge.VectorStorageDatatype, index.datatype),
+        memory=index and engine_enum(edge.Memory, index.memory),
+    )
+
+
+def _hnsw(config: HnswConfig) -> edge.HnswIndexConfig:
+    return edge.HnswIndexConfig(
+        m=config.m,
+        ef_construct=config.ef_construct,
+        full_scan_threshold=config.full_scan_threshold,
+        max_indexing_threads=config.max_indexing_threads or 0,
+        on_disk=config.on_disk,
+        payload_m=config.payload_m,
+        inline_storage=config.inline_storage,
+        memory=engine_enum(edge.Memory, config.memory),
+    )
+
+
+def _quantization(config: QuantizationConfig | None) -> Any:
+    match config:
+        case None:
+            return None
+        case ScalarQuantization(scalar=scalar):
+            return edge.ScalarQuantizationConfig(
+                engine_enum(edge.ScalarType, scalar.type),
+                quantile=scalar.quantile,
+                always_ram=scalar.always_ram,
+                memory=engine_enum(edge.Memory, scalar.memory),
+            )
+        case ProductQuantization(product=product):
+            return edge.ProductQuantizationConfig(
+                engine_enum(edge.CompressionRatio, product.compression),
+                always_ram=product.always_ram,
+                memory=engine_enum(edge.Memory, product.memory),
+            )
+        case BinaryQuantization(binary=binary):
+            return edge.BinaryQuantizationConfig(
+                always_ram=binary.always_ram,
+                encoding=engine_enum(edge.BinaryQuantizationEncoding, binary.encoding),
+                query_encoding=engine_enum(
+                    edge.BinaryQuantizationQueryEncoding, binary.query_encoding
+                ),
+                memory=engine_enum(edge.Memory, binary.memory),
+            )
+        case TurboQuantization(turbo=turbo):
+            return edge.TurboQuantQuantizationConfig(
+                always_ram=turbo.always_ram,
+                bits=engine_enum(edge.TurboQuantBitSize, turbo.bits),
+                memory=engine_enum(edge.Memory, turbo.memory),
+            )

@@ -1,0 +1,77 @@
+"""Payload index schemas: what a client wrote, what the engine takes, what collection info answers."""
+
+from typing import Any
+
+import qdrant_edge as edge
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from service.errors import MalformedBody
+from service.model.qdrant import (
+    DisabledStemmerParams,
+    Language,
+    Memory,
+    PayloadFieldSchema,
+    PayloadIndexInfo,
+    PayloadSchemaType,
+    SnowballParams,
+    StopwordsSet,
+    TextScoringParams,
+    TokenizerType,
+)
+from service.stores.edge.enums import engine_enum
+
+_SCHEMA: TypeAdapter[Any] = TypeAdapter(PayloadFieldSchema)
+
+
+def parse_schema(schema: Any) -> PayloadSchemaType | BaseModel:
+    """Return the model of a ``field_schema``; raises ``MalformedBody``."""
+    if isinstance(schema, PayloadSchemaType | BaseModel):
+        return schema
+    try:
+        parsed: PayloadSchemaType | BaseModel = _SCHEMA.validate_python(schema)
+    except ValidationError as error:
+        raise MalformedBody(f"field_schema: {error.errors()[0]['msg']}") from error
+    return parsed
+
+
+def engine_schema(schema: Any) -> Any:
+    """Return the engine's form of a ``field_schema``."""
+    parsed = parse_schema(schema)
+    if isinstance(parsed, PayloadSchemaType):
+        return engine_enum(edge.PayloadSchemaType, parsed)
+    values = {name: _engine_value(value) for name, value in parsed if name != "type"}
+    params = getattr(edge, type(parsed).__name__)
+    return params(**{name: value for name, value in values.items() if value is not None})
+
+
+def index_info(schema: Any, points: int) -> PayloadIndexInfo:
+    """Return what collection info says of one index."""
+    parsed = parse_schema(schema)
+    if isinstance(parsed, PayloadSchemaType):
+        return PayloadIndexInfo(data_type=parsed, points=points)
+    return PayloadIndexInfo(
+        data_type=PayloadSchemaType(parsed.model_dump()["type"].value),
+        params=parsed,  # type: ignore[arg-type] - the same union, which the adapter does not tell
+        points=points,
+    )
+
+
+def _engine_value(value: Any) -> Any:
+    match value:
+        case Memory():
+            return engine_enum(edge.Memory, value)
+        case TokenizerType():
+            return engine_enum(edge.TokenizerType, value)
+        case Language():
+            return engine_enum(edge.Language, value)
+        case StopwordsSet(languages=languages, custom=custom):
+            chosen = {engine_enum(edge.Language, language) for language in languages or []}
+            return edge.StopwordsSet(chosen or None, set(custom) if custom else None)
+        case SnowballParams(language=language):
+            return edge.SnowballParams(engine_enum(edge.SnowballLanguage, language))
+        case DisabledStemmerParams():
+            return edge.DisabledStemmer()
+        case TextScoringParams():
+            return edge.TextScoringParams()
+        case _:
+            return value

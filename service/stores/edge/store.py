@@ -1,0 +1,150 @@
+"""The embedded Qdrant as a ``VectorStore``: an async front, engine processes behind it.
+
+Collections are spread over the processes by a hash of their name. The data directory is locked by a file descriptor
+that every process inherits, so that it stays locked until the last one has ended, whatever killed the front.
+"""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from service.errors import ConfigurationError
+from service.model.operations import Operation, UpdateResult
+from service.model.points import Hit, Page, Record
+from service.model.qdrant import (
+    CollectionInfo,
+    CountRequest,
+    CreateCollection,
+    PointRequest,
+    QueryRequest,
+    ScrollRequest,
+    UpdateCollection,
+)
+from service.ports import VectorStore
+from service.stores.edge import calls
+from service.stores.edge.channel import Channel, Place
+from service.stores.edge.manifest import owner
+from service.stores.edge.settings import EngineSettings
+
+T = TypeVar("T")
+
+_LOCK_SECONDS = 30.0
+_LOCK_RETRY = 0.05
+
+
+class EdgeStore:
+    """Qdrant's engine over a directory; use it as an async context manager."""
+
+    def __init__(
+        self, data_dir: Path, *, processes: int = 2, settings: EngineSettings | None = None
+    ) -> None:
+        self._data_dir = data_dir
+        self._processes = processes
+        self._settings = settings or EngineSettings()
+        self._channels: list[Channel] = []
+        self._lock: int | None = None
+
+    async def __aenter__(self) -> Self:
+        (self._data_dir / "collections").mkdir(parents=True, exist_ok=True)
+        self._lock = await _lock(self._data_dir / "lock")
+        self._channels = [
+            Channel(Place(self._data_dir, index, self._processes, self._lock, self._settings))
+            for index in range(self._processes)
+        ]
+        try:
+            await asyncio.gather(*(channel.open() for channel in self._channels))
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Write everything out, end the engine processes and unlock the directory."""
+        await asyncio.gather(*(channel.aclose() for channel in self._channels))
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def pids(self) -> list[int]:
+        """The engine processes that run."""
+        return [channel.pid for channel in self._channels if channel.pid is not None]
+
+    async def collections(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+        names = await asyncio.gather(*(channel.ask(calls.Names()) for channel in self._channels))
+        return sorted(name for some in names for name in some)
+
+    async def has_collection(self, name: str) -> bool:
+        """Say whether the collection exists."""
+        return await self._of(name).ask(calls.Has(name))
+
+    async def create_collection(self, name: str, request: CreateCollection) -> bool:
+        """Create an empty collection. Raises ``CollectionExists``."""
+        return await self._of(name).ask(calls.Create(name, request))
+
+    async def update_collection(self, name: str, request: UpdateCollection) -> bool:
+        """Change parameters; the vectors are indexed with them in the background."""
+        return await self._of(name).ask(calls.Update(name, request))
+
+    async def delete_collection(self, name: str) -> bool:
+        """Drop the collection; false when it was not there."""
+        return await self._of(name).ask(calls.Drop(name))
+
+    async def collection_info(self, name: str) -> CollectionInfo:
+        """Return status, counts, configuration and payload schema."""
+        return await self._of(name).ask(calls.Info(name))
+
+    async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
+        """Return the points that exist, in the request's order, duplicates once."""
+        return await self._of(collection).ask(calls.Retrieve(collection, request))
+
+    async def scroll(self, collection: str, request: ScrollRequest) -> Page:
+        """Return a page in id order, or in the order of an indexed payload field."""
+        return await self._of(collection).ask(calls.Scroll(collection, request))
+
+    async def count(self, collection: str, request: CountRequest) -> int:
+        """Return the number of points that match."""
+        return await self._of(collection).ask(calls.Count(collection, request))
+
+    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+        """Return the best points, best first."""
+        return await self._of(collection).ask(calls.Query(collection, request))
+
+    async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
+        """Apply one change; without ``wait`` it is durable but visible only a little later."""
+        return await self._of(collection).ask(calls.Apply(collection, operation, wait))
+
+    def _of(self, collection: str) -> Channel:
+        return self._channels[owner(collection, self._processes)]
+
+
+async def _lock(path: Path) -> int:
+    """Return a descriptor that locks the directory; waits for processes of an earlier run to end."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = asyncio.get_running_loop().time() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if asyncio.get_running_loop().time() > deadline:
+                os.close(descriptor)
+                message = f"the data directory {path.parent} is in use by another process"
+                raise ConfigurationError(message) from None
+            await asyncio.sleep(_LOCK_RETRY)
+        else:
+            return descriptor
+
+
+_: type[VectorStore] = EdgeStore

@@ -1,0 +1,291 @@
+"""The control table in Postgres: stages, freezes, registered instances, the audit log.
+
+Rule: every change locks the collection's row ``FOR UPDATE`` first and looks at the ledger only in a later statement;
+intents take the row ``FOR SHARE``. So an intent is either seen by the change or refused by its epoch (R5).
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from service.control.ports import ControlStore, Waiting
+from service.control.state import CollectionState
+from service.errors import StageError
+from service.model.qdrant import CreateCollection
+from service.stages import Stage
+from service.stores.postgres import catalog
+from service.stores.postgres.database import Connection, Database
+
+_ROWS = """
+    SELECT name, stage, generation, percent, epoch, backfilled,
+           coalesce(frozen_until > now(), false) AS frozen
+    FROM vecferry.control
+    ORDER BY name
+"""
+
+_PUT = """
+    INSERT INTO vecferry.control (name, generation, stage, backfilled)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (name) DO UPDATE SET
+        generation = excluded.generation, stage = excluded.stage, backfilled = excluded.backfilled,
+        percent = 100, epoch = vecferry.control.epoch + 1, frozen_until = NULL, frozen_by = NULL,
+        changed_at = now()
+    RETURNING epoch
+"""
+
+_AUDIT = """
+    INSERT INTO vecferry.audit (collection, stage_before, stage, percent, epoch, actor)
+    VALUES ($1, $2, $3, $4, $5, $6)
+"""
+
+
+class PostgresControl:
+    """``ControlStore`` on the target's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def revision(self) -> int:
+        """Return the number of the newest change."""
+        async with self._database.connection() as connection:
+            return _number(await connection.fetchval("SELECT value FROM vecferry.revision"))
+
+    async def load(self) -> tuple[int, Sequence[CollectionState]]:
+        """Return the newest revision and all rows, as of one moment."""
+        async with self._database.connection() as connection:
+            # The revision first: rows that change in between are newer than it says and are read again.
+            revision = _number(await connection.fetchval("SELECT value FROM vecferry.revision"))
+            rows = await connection.fetch(_ROWS)
+        return revision, [_state(row) for row in rows]
+
+    async def register(self, instance: UUID) -> None:
+        """Announce an instance; from now on stage changes wait for it."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                "INSERT INTO vecferry.instances (id) VALUES ($1) ON CONFLICT DO NOTHING", instance
+            )
+
+    async def confirm(self, instance: UUID, revision: int) -> bool:
+        """Record a heartbeat and the confirmed revision; false when the instance was fenced."""
+        async with self._database.connection() as connection:
+            status: str = await connection.execute(
+                "UPDATE vecferry.instances SET heartbeat_at = now(), revision = $2 WHERE id = $1",
+                instance,
+                revision,
+            )
+        return status == "UPDATE 1"
+
+    async def leave(self, instance: UUID) -> None:
+        """Take an instance off the list, unless it leaves intents behind for others to adopt."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                "DELETE FROM vecferry.instances WHERE id = $1"
+                " AND NOT EXISTS (SELECT 1 FROM vecferry.intents WHERE owner = $1)",
+                instance,
+            )
+
+    async def waiting_for(self, revision: int, *, stale_after_seconds: float) -> list[Waiting]:
+        """Return live instances that have not confirmed the revision."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT id, revision FROM vecferry.instances"
+                " WHERE revision < $1 AND heartbeat_at > now() - make_interval(secs => $2)",
+                revision,
+                stale_after_seconds,
+            )
+        return [Waiting(row["id"], row["revision"]) for row in rows]
+
+    async def arm(self, name: str, config: CreateCollection, *, actor: str, is_new: bool) -> int:
+        """Make empty target tables and enter ``dualwrite``."""
+        return await self._start(name, config, Stage.DUALWRITE, actor, is_complete=is_new)
+
+    async def adopt_target(self, name: str, config: CreateCollection, *, actor: str) -> int:
+        """Make target tables for a new collection in stage ``complete``."""
+        return await self._start(name, config, Stage.COMPLETE, actor, is_complete=True)
+
+    async def keep_off(self, name: str, *, actor: str) -> int:
+        """Give a collection that cannot be mirrored a row in stage ``off``."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            epoch = await connection.fetchval(_PUT, name, None, Stage.OFF, False)
+            await connection.execute(_AUDIT, name, None, Stage.OFF, 100, epoch, actor)
+        return revision
+
+    async def _start(
+        self, name: str, config: CreateCollection, stage: Stage, actor: str, *, is_complete: bool
+    ) -> int:
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            await _drop_target(connection, name)
+            tables = await catalog.create(connection, name, config)
+            epoch = await connection.fetchval(_PUT, name, tables.id, stage, is_complete)
+            await connection.execute(_AUDIT, name, None, stage, 100, epoch, actor)
+        return revision
+
+    async def publish(
+        self, before: CollectionState, stage: Stage, percent: int, *, actor: str, token: UUID | None
+    ) -> int:
+        """Enter a stage if nothing changed meanwhile. Raises ``StageError``."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            await _lock(connection, before, token)
+            if token is not None and (left := await _ledger_size(connection, before.generation)):
+                message = f"`{before.name}` has {left} unsettled intents under the freeze"
+                raise StageError(message)
+            epoch = await connection.fetchval(
+                "UPDATE vecferry.control SET stage = $2, percent = $3, epoch = epoch + 1,"
+                " frozen_until = NULL, frozen_by = NULL, changed_at = now()"
+                " WHERE name = $1 RETURNING epoch",
+                before.name,
+                stage,
+                percent,
+            )
+            await connection.execute(
+                _AUDIT, before.name, before.stage, stage, percent, epoch, actor
+            )
+        return revision
+
+    async def freeze(self, before: CollectionState, token: UUID, seconds: float) -> int:
+        """Hold new writes of the collection; raises ``StageError`` when another change holds them."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            await _lock(connection, before, None)
+            await connection.execute(
+                "UPDATE vecferry.control SET frozen_by = $2,"
+                " frozen_until = now() + make_interval(secs => $3) WHERE name = $1",
+                before.name,
+                token,
+                seconds,
+            )
+        return revision
+
+    async def thaw(self, name: str, token: UUID) -> int:
+        """End a freeze without a change; nothing happens when it is not this token's freeze."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            await connection.execute(
+                "UPDATE vecferry.control SET frozen_by = NULL, frozen_until = NULL"
+                " WHERE name = $1 AND frozen_by = $2",
+                name,
+                token,
+            )
+        return revision
+
+    async def abandon(self, before: CollectionState, *, actor: str) -> int:
+        """Enter ``off``; the generation's tables stay until ``drop_generation``."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            await _lock(connection, before, None)
+            epoch = await connection.fetchval(
+                "UPDATE vecferry.control SET stage = 'off', generation = NULL, backfilled = false,"
+                " percent = 100, epoch = epoch + 1, changed_at = now()"
+                " WHERE name = $1 RETURNING epoch",
+                before.name,
+            )
+            await connection.execute(
+                _AUDIT, before.name, before.stage, Stage.OFF, 100, epoch, actor
+            )
+        return revision
+
+    async def drop_generation(self, generation: int) -> None:
+        """Drop a generation's tables and its intents."""
+        async with self._database.transaction() as connection:
+            name = await connection.fetchval(
+                "SELECT name FROM vecferry.collections WHERE id = $1", generation
+            )
+            if name is not None:
+                await _drop_target(connection, name)
+
+    async def forget(self, name: str) -> int:
+        """Drop the row, the target's tables and the intents of a deleted collection."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            await connection.execute("DELETE FROM vecferry.control WHERE name = $1", name)
+            await _drop_target(connection, name)
+        return revision
+
+    async def mark_backfilled(self, name: str, generation: int) -> int:
+        """Record that the target's copy is complete."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            await connection.execute(
+                "UPDATE vecferry.control SET backfilled = true WHERE name = $1 AND generation = $2",
+                name,
+                generation,
+            )
+        return revision
+
+    async def touch(self) -> int:
+        """Make every instance reload what hangs on the revision."""
+        async with self._database.transaction() as connection:
+            return await _next_revision(connection)
+
+    async def ledger_size(self, generation: int) -> int:
+        """Return the number of unsettled intents of a generation."""
+        async with self._database.connection() as connection:
+            return await _ledger_size(connection, generation)
+
+
+async def _next_revision(connection: Connection) -> int:
+    """Take the next number; its row lock also puts control changes one after the other."""
+    return _number(
+        await connection.fetchval("UPDATE vecferry.revision SET value = value + 1 RETURNING value")
+    )
+
+
+async def _lock(connection: Connection, before: CollectionState, token: UUID | None) -> None:
+    row = await connection.fetchrow(
+        "SELECT epoch, frozen_by, coalesce(frozen_until > now(), false) AS frozen"
+        " FROM vecferry.control WHERE name = $1 FOR UPDATE",
+        before.name,
+    )
+    if row is None or row["epoch"] != before.epoch:
+        message = f"`{before.name}` changed its stage meanwhile"
+        raise StageError(message)
+    if token is None and row["frozen"]:
+        message = f"`{before.name}` is frozen by another stage change"
+        raise StageError(message)
+    if token is not None and not (row["frozen"] and row["frozen_by"] == token):
+        message = f"the freeze of `{before.name}` passed its deadline"
+        raise StageError(message)
+
+
+async def _ledger_size(connection: Connection, generation: int | None) -> int:
+    return _number(
+        await connection.fetchval(
+            "SELECT count(*) FROM vecferry.intents WHERE generation = $1", generation
+        )
+    )
+
+
+async def _drop_target(connection: Connection, name: str) -> None:
+    await connection.execute(
+        "DELETE FROM vecferry.intents WHERE generation ="
+        " (SELECT id FROM vecferry.collections WHERE name = $1)",
+        name,
+    )
+    await catalog.drop(connection, name)
+
+
+def _state(row: asyncpg.Record) -> CollectionState:
+    return CollectionState(
+        name=row["name"],
+        stage=Stage(row["stage"]),
+        generation=row["generation"],
+        percent=row["percent"],
+        epoch=row["epoch"],
+        backfilled=row["backfilled"],
+        frozen=row["frozen"],
+    )
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        message = f"expected a number, got {value!r}"
+        raise TypeError(message)
+    return value
+
+
+def _proves_port(control: PostgresControl) -> ControlStore:
+    return control

@@ -1,0 +1,91 @@
+"""Brings a database up to date: the extension, then the numbered SQL files that it has not seen.
+
+Each file runs once, in order, in a transaction of its own, under an advisory lock so that several processes may start at
+the same time. Needs a direct connection only for the right to create things; a transaction pooler works too.
+"""
+
+from importlib import resources
+from typing import NamedTuple
+
+import asyncpg
+import structlog
+
+from service.errors import ConfigurationError
+from service.stores.postgres.database import Connection, is_pooler
+from service.stores.postgres.failures import translated
+
+log = structlog.get_logger()
+
+_LOCK = int.from_bytes(b"vecferry", "big", signed=True)
+_PREPARE = """
+    CREATE SCHEMA IF NOT EXISTS vecferry;
+    CREATE TABLE IF NOT EXISTS vecferry.migrations (
+        name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now()
+    );
+"""
+
+
+class Migration(NamedTuple):
+    """One SQL file."""
+
+    name: str
+    statements: str
+
+
+def migrations() -> list[Migration]:
+    """Return all files in order."""
+    files = resources.files("service.stores.postgres.migrations").iterdir()
+    return sorted(
+        Migration(file.name, file.read_text("utf-8"))
+        for file in files
+        if file.name.endswith(".sql")
+    )
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Apply what is missing and return the names of the applied files.
+
+    Raises ``ConfigurationError`` when the extension is missing and may not be created.
+    """
+    with translated():
+        cache = {"statement_cache_size": 0} if is_pooler(dsn) else {}
+        connection = await asyncpg.connect(dsn, **cache)
+        try:
+            applied = []
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+                await _create_extension(connection)
+                await connection.execute(_PREPARE)
+                done = {r["name"] for r in await connection.fetch("TABLE vecferry.migrations")}
+                for migration in migrations():
+                    if migration.name not in done:
+                        await _apply(connection, migration)
+                        applied.append(migration.name)
+            return applied
+        finally:
+            await connection.close()
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    await connection.execute(migration.statements)
+    await connection.execute("INSERT INTO vecferry.migrations (name) VALUES ($1)", migration.name)
+    log.info("migration_applied", name=migration.name)
+
+
+async def _create_extension(connection: Connection) -> None:
+    present = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'vector')"
+    )
+    if present:
+        return
+    try:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    except asyncpg.InsufficientPrivilegeError as error:
+        message = (
+            "the extension `vector` is missing and this role may not create it: "
+            "let an administrator run CREATE EXTENSION vector"
+        )
+        raise ConfigurationError(message) from error
+    except asyncpg.FeatureNotSupportedError as error:
+        message = f"this Postgres server has no pgvector installed: {error}"
+        raise ConfigurationError(message) from error

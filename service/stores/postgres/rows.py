@@ -1,0 +1,193 @@
+"""Statements on the rows of one collection; each takes a whole batch in arrays.
+
+Keys in a batch must be distinct: the callers sort and deduplicate them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from pgvector import Vector
+
+from service.model.ids import encode_key
+from service.model.points import Payload, Point
+from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.database import Connection
+from service.stores.postgres.vectors import prepared
+from service.translate.sql import Argument, Sql, sql
+
+StoredVectors: TypeAlias = Mapping[str, Vector]
+Batch: TypeAlias = Mapping[bytes, tuple[Payload, StoredVectors]]
+
+
+def batch(tables: CollectionTables, points: Iterable[Point]) -> Batch:
+    """Return the points by key, ascending; the last of several with one id wins.
+
+    Raises ``WrongInput`` when a vector does not fit the collection.
+    """
+    rows = {
+        encode_key(point.id): (point.payload, prepared(tables, point.vectors)) for point in points
+    }
+    return dict(sorted(rows.items()))
+
+
+async def next_version(conn: Connection) -> int:
+    """Return the number of a new operation."""
+    number: int = await conn.fetchval("SELECT nextval('vecferry.operations')")
+    return number
+
+
+async def upsert_points(
+    conn: Connection, tables: CollectionTables, rows: Batch, version: int
+) -> None:
+    """Write the points' rows, with a new version even where nothing changes."""
+    if rows:
+        await execute(conn, _upsert(tables, rows, version))
+
+
+async def copy_points(
+    conn: Connection, tables: CollectionTables, rows: Batch, version: int
+) -> None:
+    """Write the points' rows only where they differ from what is there.
+
+    Payloads are compared as text: jsonb takes 1 and 1.0 for equal, Qdrant's filters do not.
+    """
+    differs = sql(" WHERE p.deleted OR p.payload::text <> excluded.payload::text")
+    if rows:
+        await execute(conn, sql(_upsert(tables, rows, version), differs))
+
+
+def _upsert(tables: CollectionTables, rows: Batch, version: int) -> Sql:
+    return sql(
+        "INSERT INTO ",
+        tables.points,
+        " AS p (key, payload, version) ",
+        _given(rows, version),
+        " ON CONFLICT (key) DO UPDATE"
+        " SET payload = excluded.payload, deleted = false, version = excluded.version",
+    )
+
+
+async def insert_points(
+    conn: Connection, tables: CollectionTables, rows: Batch, version: int
+) -> list[bytes]:
+    """Add the points that have no row, tombstones included, and return their keys."""
+    found = await fetch(
+        conn,
+        sql(
+            "INSERT INTO ",
+            tables.points,
+            " (key, payload, version) ",
+            _given(rows, version),
+            " ON CONFLICT (key) DO NOTHING RETURNING key",
+        ),
+    )
+    return [row["key"] for row in found]
+
+
+def _given(rows: Batch, version: int) -> Sql:
+    return sql(
+        "SELECT given.key, given.payload, ",
+        Argument(version),
+        "::bigint FROM unnest(",
+        Argument(list(rows)),
+        "::bytea[], ",
+        Argument([payload for payload, _ in rows.values()]),
+        "::jsonb[]) AS given(key, payload)",
+    )
+
+
+async def write_vectors(
+    conn: Connection, table: VectorTable, vectors: Mapping[bytes, Vector]
+) -> None:
+    """Write the vectors' rows where they differ from what is there."""
+    if not vectors:
+        return
+    await execute(
+        conn,
+        sql(
+            "INSERT INTO ",
+            table.table,
+            " AS v (key, embedding) SELECT * FROM unnest(",
+            Argument(list(vectors)),
+            "::bytea[], ",
+            Argument(list(vectors.values())),
+            "::",
+            table.type,
+            "[]) ON CONFLICT (key) DO UPDATE SET embedding = excluded.embedding WHERE v.embedding ",
+            table.differs,
+            " excluded.embedding",
+        ),
+    )
+
+
+async def delete_vectors(conn: Connection, table: VectorTable, keys: Sequence[bytes]) -> None:
+    """Remove the vectors of these points."""
+    if keys:
+        await execute(
+            conn,
+            sql("DELETE FROM ", table.table, " WHERE key = ANY(", Argument(keys), "::bytea[])"),
+        )
+
+
+async def replace_vectors(
+    conn: Connection, tables: CollectionTables, rows: Batch, absent: Sequence[bytes] = ()
+) -> None:
+    """Make each point's vectors exactly the given ones; the absent points have none."""
+    for name, table in tables.vectors.items():
+        having = {key: given[name] for key, (_, given) in rows.items() if name in given}
+        await write_vectors(conn, table, having)
+        await delete_vectors(conn, table, [*(key for key in rows if key not in having), *absent])
+
+
+async def bury(
+    conn: Connection, tables: CollectionTables, keys: Sequence[bytes], version: int
+) -> None:
+    """Leave a tombstone for each key, also where there was no row; the vectors are the caller's."""
+    if keys:
+        await execute(
+            conn,
+            sql(
+                "INSERT INTO ",
+                tables.points,
+                " AS p (key, payload, deleted, version) SELECT key, '{}', true, ",
+                Argument(version),
+                "::bigint FROM unnest(",
+                Argument(keys),
+                "::bytea[]) AS given(key) ON CONFLICT (key) DO UPDATE"
+                " SET payload = '{}', deleted = true, version = excluded.version WHERE NOT p.deleted",
+            ),
+        )
+
+
+async def write_payloads(
+    conn: Connection, tables: CollectionTables, payloads: Mapping[bytes, Payload], version: int
+) -> None:
+    """Replace the payloads of existing points."""
+    if payloads:
+        await execute(
+            conn,
+            sql(
+                "UPDATE ",
+                tables.points,
+                " AS p SET payload = given.payload, version = ",
+                Argument(version),
+                "::bigint FROM unnest(",
+                Argument(list(payloads)),
+                "::bytea[], ",
+                Argument(list(payloads.values())),
+                "::jsonb[]) AS given(key, payload) WHERE p.key = given.key",
+            ),
+        )
+
+
+async def execute(conn: Connection, statement: Sql) -> None:
+    """Run a statement for its effect."""
+    text, arguments = statement.render()
+    await conn.execute(text, *arguments)
+
+
+async def fetch(conn: Connection, statement: Sql) -> list[Mapping[str, Any]]:
+    """Run a statement for its rows."""
+    text, arguments = statement.render()
+    rows: list[Mapping[str, Any]] = await conn.fetch(text, *arguments)
+    return rows

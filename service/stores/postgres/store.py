@@ -1,0 +1,123 @@
+"""A whole store on Postgres."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from service.model.operations import Operation, UpdateResult
+from service.model.points import Hit, Page, Record
+from service.model.qdrant import (
+    CollectionInfo,
+    CollectionStatus,
+    CountRequest,
+    CreateCollection,
+    OptimizersStatusOneOf,
+    PointRequest,
+    QueryRequest,
+    ScrollRequest,
+    UpdateCollection,
+)
+from service.ports import VectorStore
+from service.stores.configuration import collection_config, updated
+from service.stores.postgres import catalog, hnsw, reads, search, writes
+from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.database import Connection, Database
+
+WriteHook: TypeAlias = Callable[[Connection, CollectionTables, Sequence[bytes]], Awaitable[None]]
+"""Called inside a write's transaction, its keys locked and nothing written yet; what it raises undoes the write."""
+
+
+class PgStore:
+    """``VectorStore`` on the managed tables."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        on_write: WriteHook | None = None,
+        index_min_rows: int = 10_000,
+    ) -> None:
+        self._database = database
+        self._on_write = on_write
+        self._index_min_rows = index_min_rows
+
+    async def collections(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+        async with self._database.connection() as conn:
+            return await catalog.names(conn)
+
+    async def has_collection(self, name: str) -> bool:
+        """Say whether the collection exists."""
+        async with self._database.connection() as conn:
+            return await catalog.exists(conn, name)
+
+    async def create_collection(self, name: str, request: CreateCollection) -> bool:
+        """Create an empty collection. Raises ``CollectionExists`` or ``Unsupported``."""
+        async with self._database.transaction() as conn:
+            await catalog.create(conn, name, request)
+        return True
+
+    async def update_collection(self, name: str, request: UpdateCollection) -> bool:
+        """Change what is echoed; an index keeps the parameters that it was built with."""
+        async with self._database.transaction() as conn:
+            tables = await catalog.get_for_update(conn, name)
+            await catalog.update(conn, tables.id, updated(tables.config, request))
+        return True
+
+    async def delete_collection(self, name: str) -> bool:
+        """Drop the collection; false when it was not there."""
+        async with self._database.transaction() as conn:
+            return await catalog.drop(conn, name)
+
+    async def build_indexes(self, name: str) -> list[str]:
+        """Build the missing HNSW indexes of the tables that are large enough to need one."""
+        async with self._database.connection() as conn:
+            tables = await catalog.get(conn, name)
+        return await hnsw.build_indexes(self._database, tables, min_rows=self._index_min_rows)
+
+    async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:  # noqa: ARG002
+        """Apply one change as a whole or not at all; always visible when this returns."""
+        async with self._database.transaction() as conn:
+            tables = await catalog.get_shared(conn, collection)
+            keys = await writes.resolve(conn, tables, operation)
+            await writes.lock(conn, tables.id, keys)
+            if self._on_write is not None:
+                await self._on_write(conn, tables, keys)
+            return UpdateResult(await writes.write(conn, tables, operation, keys))
+
+    async def collection_info(self, name: str) -> CollectionInfo:
+        """Return configuration and exact counts."""
+        async with self._database.connection() as conn:
+            tables = await catalog.get(conn, name)
+            return CollectionInfo(
+                status=CollectionStatus.GREEN,
+                optimizer_status=OptimizersStatusOneOf.OK,
+                points_count=await reads.count(conn, tables, CountRequest()),
+                indexed_vectors_count=await hnsw.indexed_vectors(conn, tables),
+                segments_count=1,
+                config=collection_config(tables.config),
+                payload_schema={},
+            )
+
+    async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
+        """Return the points that exist, in the request's order, duplicates once."""
+        async with self._database.connection() as conn:
+            return await reads.retrieve(conn, await catalog.get(conn, collection), request)
+
+    async def scroll(self, collection: str, request: ScrollRequest) -> Page:
+        """Return a page in id order."""
+        async with self._database.connection() as conn:
+            return await reads.scroll(conn, await catalog.get(conn, collection), request)
+
+    async def count(self, collection: str, request: CountRequest) -> int:
+        """Return the number of points that match."""
+        async with self._database.connection() as conn:
+            return await reads.count(conn, await catalog.get(conn, collection), request)
+
+    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+        """Return the best points, best first."""
+        async with self._database.transaction() as conn:
+            return await search.query(conn, await catalog.get(conn, collection), request)
+
+
+def _proves_port(store: PgStore) -> VectorStore:
+    return store

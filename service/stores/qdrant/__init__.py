@@ -1,0 +1,1 @@
+"""Qdrant over its REST API."""

@@ -1,0 +1,147 @@
+"""One pooled HTTP session to Qdrant, and the one place where its failures become our errors."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from service.errors import CollectionNotFound, SourceUnavailable, StoreAnswered
+
+KEEP_ALIVE_SECONDS = 4.0
+"""Shorter than the five seconds after which Qdrant's HTTP server closes an idle connection."""
+
+_NO_COLLECTION = "Not found: Collection `"
+_COLLECTIONS = "/collections/"
+
+
+class QdrantHttp:
+    """Requests to one Qdrant. Use ``async with``, or ``aclose`` it.
+
+    Nothing is ever sent twice: a request whose connection broke has an unknown outcome, and only
+    the caller knows whether to repeat it.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        timeout_seconds: float = 30.0,
+        max_connections: int = 64,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._headers = {"Content-Type": "application/json"}
+        if api_key is not None:
+            self._headers["api-key"] = api_key
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._max_connections = max_connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; a second call does nothing."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Send one request and return the ``result`` of the answer's envelope.
+
+        ``path`` is already percent-encoded and begins with ``/``. Raises ``SourceUnavailable``
+        when there was no answer, ``CollectionNotFound``, or ``StoreAnswered`` for every other
+        error answer.
+        """
+        url = URL(self._base + path, encoded=True)
+        async with (
+            failures(),
+            self._open().request(method, url, data=body, params=params) as response,
+        ):
+            answer = await response.read()
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise _answered(response.status, answer, path)
+        return _result(answer, response.status)
+
+    def _open(self) -> aiohttp.ClientSession:
+        # Made on first use, because a session belongs to the event loop that runs then.
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_SECONDS
+                ),
+                headers=self._headers,
+                timeout=self._timeout,
+                middlewares=(once,),
+            )
+        return self._session
+
+
+@asynccontextmanager
+async def failures() -> AsyncIterator[None]:
+    """Turn what aiohttp raises into ``SourceUnavailable``."""
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        reason = f"cannot be reached: {error}"
+        raise SourceUnavailable(reason, may_have_applied=False) from error
+    except TimeoutError as error:
+        reason = "did not answer in time"
+        raise SourceUnavailable(reason) from error
+    except (aiohttp.ClientError, OSError) as error:
+        reason = f"dropped the connection: {error}"
+        raise SourceUnavailable(reason) from error
+
+
+async def once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a PUT or DELETE behind our back when its connection breaks.
+
+    It repeats what raises its own connection errors; ours pass.
+    """
+    async with failures():
+        return await handler(request)
+
+
+def _result(answer: bytes, status: int) -> Any:
+    try:
+        return orjson.loads(answer)["result"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        # A proxy or load balancer in between answered 200 with a page of its own.
+        raise StoreAnswered(status, answer) from error
+
+
+def _answered(status: int, answer: bytes, path: str) -> CollectionNotFound | StoreAnswered:
+    # A missing point is a 404 too; only the text tells them apart.
+    if status == HTTPStatus.NOT_FOUND and _error_text(answer).startswith(_NO_COLLECTION):
+        return CollectionNotFound(unquote(path.removeprefix(_COLLECTIONS).partition("/")[0]))
+    return StoreAnswered(status, answer)
+
+
+def _error_text(answer: bytes) -> str:
+    try:
+        return str(orjson.loads(answer)["status"]["error"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,1 @@
+"""Qdrant's filters and payload paths, as SQL and as functions on JSON values. Pure: no driver, no I/O."""

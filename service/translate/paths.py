@@ -1,0 +1,67 @@
+"""Payload key paths: ``a.b``, ``a[0].b``, ``a[].b``, ``"quoted key".b``.
+
+A key is quoted, or is made of letters, digits, ``_`` and ``-``; there is no escape inside quotes. ``[n]`` steps into one
+element of an array and ``[]`` into all of them.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+from service.errors import MalformedBody
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The value of a key of an object."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One element of an array."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """All elements of an array."""
+
+
+Step: TypeAlias = Key | Index | Each
+Path: TypeAlias = tuple[Step, ...]
+
+# Combining marks are letters to Qdrant but not to \w.
+_KEY = r'(?:"(?P<quoted>[^"\\]*)"|(?P<bare>(?:[\w\-]|[^\W]|[\u0300-\u036f\u0900-\u0dff])+))'
+_FIRST = re.compile(_KEY)
+_REST = re.compile(rf"\.{_KEY}|\[(?P<index>[0-9]*)\]")
+
+
+@lru_cache(maxsize=4096)
+def parse_path(text: str) -> Path:
+    """Return the steps of a path, at least one of them a key; raises ``MalformedBody``."""
+    steps: list[Step] = []
+    at = 0
+    while at < len(text) or not steps:
+        found = (_REST if steps else _FIRST).match(text, at)
+        if found is None:
+            message = f"Invalid json path: '{text}'"
+            raise MalformedBody(message)
+        steps.append(_step(found.groupdict()))
+        at = found.end()
+    return tuple(steps)
+
+
+def _step(groups: dict[str, str | None]) -> Step:
+    match groups.get("index"):
+        case None:
+            pass
+        case "":
+            return Each()
+        case digits:
+            return Index(int(digits))
+    quoted = groups["quoted"]
+    return Key(quoted if quoted is not None else groups["bare"] or "")

@@ -1,0 +1,138 @@
+"""When two points are equal."""
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backfill.canonical import Kind, differences, fingerprint, same_json, same_vector
+from service.model.points import Record, SparseVector
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def dense(*numbers: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Return a float32 vector."""
+    return np.array(numbers, dtype=np.float32)
+
+
+def sparse(indices: list[int], values: list[float]) -> SparseVector:
+    """Return a sparse vector."""
+    return SparseVector(np.array(indices, dtype=np.uint32), np.array(values, dtype=np.float32))
+
+
+@given(JSON)
+def test_a_value_equals_itself_with_its_keys_in_another_order(value: object) -> None:
+    """Printing with sorted keys and reading back changes nothing that counts."""
+    again = orjson.loads(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+    assert same_json(value, again)
+
+
+SMALL = st.recursive(
+    st.sampled_from([None, True, False, 0, 1, 0.5, 1.0, "", "1"]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+    ),
+    max_leaves=3,
+)
+
+
+@given(SMALL, SMALL)
+def test_equality_is_what_the_canonical_text_says(one: object, other: object) -> None:
+    """Two values are equal exactly when their texts with sorted keys are."""
+    texts = {orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in (one, other)}
+    assert same_json(one, other) is (len(texts) == 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (1, 1, True),
+        (1, 1.0, False),
+        (1, True, False),
+        (0, False, False),
+        (1e16, 10**16, True),
+        (0.0, -0.0, True),
+        ("1", 1, False),
+        (None, 0, False),
+        (None, False, False),
+        ([1, 2], [2, 1], False),
+        ({"a": 1}, {"a": 1, "b": None}, False),
+        ({"a": [{"b": 1}]}, {"a": [{"b": 1.0}]}, False),
+        ([], {}, False),
+    ],
+)
+def test_json_values(one: object, other: object, expected: bool) -> None:
+    """Types count as far as Qdrant's filters and jsonb keep them."""
+    assert same_json(one, other) is expected
+    assert same_json(other, one) is expected
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6, 1e38])
+def test_vectors_are_compared_at_their_own_scale(scale: float) -> None:
+    """Half the tolerance is equal and five times it is not, whatever the vector's length."""
+    base = dense(scale, scale / 3, 0.0)
+    assert same_vector(base, base + dense(0.0, 5e-7 * scale, 0.0))
+    assert not same_vector(base, base + dense(0.0, 5e-6 * scale, 0.0))
+
+
+def test_vectors_of_different_shapes_differ() -> None:
+    """A dimension, or a row of a multivector, more or less is a difference."""
+    assert not same_vector(dense(1.0), dense(1.0, 0.0))
+    assert not same_vector(np.zeros((2, 2), np.float32), np.zeros((1, 2), np.float32))
+
+
+def test_zero_vectors_are_equal() -> None:
+    """Nothing has a largest component of zero and still equals itself only."""
+    assert same_vector(dense(0.0, 0.0), dense(0.0, -0.0))
+    assert not same_vector(dense(0.0, 0.0), dense(0.0, 1e-30))
+
+
+def test_sparse_vectors_are_compared_by_index() -> None:
+    """The order of the entries does not matter; an index or a value does."""
+    assert same_vector(sparse([5, 1], [0.5, 0.1]), sparse([1, 5], [0.1, 0.5]))
+    assert not same_vector(sparse([5, 1], [0.5, 0.1]), sparse([1, 5], [0.5, 0.1]))
+    assert not same_vector(sparse([1], [0.1]), sparse([2], [0.1]))
+    assert not same_vector(sparse([1], [0.1]), dense(0.1))
+
+
+def test_the_kinds_of_difference() -> None:
+    """A point may be missing, extra, or differ in payload, vectors or both."""
+    base = Record(1, {"a": 1}, {"": dense(1.0)})
+    assert differences(base, base) == ()
+    assert differences(None, None) == ()
+    assert differences(base, None) == (Kind.MISSING,)
+    assert differences(None, base) == (Kind.EXTRA,)
+    assert differences(base, Record(1, {"a": 2}, base.vectors)) == (Kind.PAYLOAD,)
+    assert differences(base, Record(1, {"a": 1}, {})) == (Kind.VECTOR,)
+    assert differences(base, Record(1, {}, {"": dense(2.0)})) == (Kind.PAYLOAD, Kind.VECTOR)
+
+
+def test_a_fingerprint_changes_with_the_point() -> None:
+    """Absence, payload, vector and the vector's name all show; the order of keys does not."""
+    prints = {
+        fingerprint(None),
+        fingerprint(Record(1, {}, {})),
+        fingerprint(Record(1, {"a": 1}, {})),
+        fingerprint(Record(1, {"a": 1}, {"": dense(1.0)})),
+        fingerprint(Record(1, {"a": 1}, {"x": dense(1.0)})),
+        fingerprint(Record(1, {"a": 1}, {"x": dense(2.0)})),
+        fingerprint(Record(1, {"a": 1}, {"x": sparse([1], [2.0])})),
+    }
+    assert len(prints) == 7
+    one, other = Record(1, {"a": 1, "b": 2}, {}), Record(1, {"b": 2, "a": 1}, {})
+    assert fingerprint(one) == fingerprint(other)

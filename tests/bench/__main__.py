@@ -1,0 +1,55 @@
+"""Run the benchmark: ``python -m tests.bench [part of a case's name …]``."""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench.cases import CASES
+from tests.bench.measure import Row, measured
+from tests.bench.report import show, write
+from tests.bench.rig import BenchFailed, running
+
+_REPORT = Path("build/bench.json")
+
+
+def main() -> int:
+    """Measure the cases whose names contain an argument, all without one; exit 1 if one cannot."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    began = time.perf_counter()
+    try:
+        rows = asyncio.run(_measure(sys.argv[1:], console))
+    except BenchFailed as failure:
+        console.print(f"bench: FAILED {failure}", style="red", markup=False)
+        return 1
+    show(rows, console)
+    write(rows, _REPORT)
+    console.print(f"bench: {len(rows)} cases in {time.perf_counter() - began:.0f} s → {_REPORT}")
+    return 0
+
+
+async def _measure(wanted: list[str], console: Console) -> list[Row]:
+    cases = [
+        case
+        for case in CASES
+        if not wanted or any(f"{case.area} {case.name}".count(word) for word in wanted)
+    ]
+    with tempfile.TemporaryDirectory(prefix="vecferry-bench-") as name:
+        directory = Path(name)
+        # The embedded Postgres may run as another user than we do and must reach its files.
+        directory.chmod(0o755)
+        console.print(f"{os.cpu_count()} cores; starting Qdrant, Postgres and the proxy in {name}")
+        async with running(directory) as rig:
+            rows = []
+            for case in cases:
+                console.print(f"measuring: {case.area}, {case.name}")
+                rows.append(await measured(case, rig))
+            return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The cases: each sets its collections up and yields one measure for vecferry, one for the peer."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import count, cycle
+from statistics import median
+
+from tests.bench.data import points, query_body, unit_vectors, upsert_body
+from tests.bench.measure import Better, Case, Pair
+from tests.bench.peers import CopiedTables
+from tests.bench.rig import Rig
+
+_SEARCHED_POINTS = 5_000
+_WRITTEN_POINTS = 2_000
+_FILLED_POINTS = 10_000
+
+
+@asynccontextmanager
+async def _search(rig: Rig) -> AsyncIterator[Pair]:
+    await rig.load("bench_search", _SEARCHED_POINTS, seed=1)
+    bodies = cycle([query_body(vector, limit=10) for vector in unit_vectors(100, seed=2)])
+
+    def searching(base: str) -> Callable[[], Awaitable[float]]:
+        url = f"{base}/collections/bench_search/points/query"
+        return lambda: _p50_ms(lambda: rig.send("POST", url, next(bodies)), requests=200)
+
+    yield Pair(searching(rig.proxy), searching(rig.qdrant))
+
+
+@asynccontextmanager
+async def _upsert(rig: Rig) -> AsyncIterator[Pair]:
+    await rig.load("bench_mirrored", _WRITTEN_POINTS, seed=3)
+    await rig.load("bench_plain", _WRITTEN_POINTS, seed=3)
+    await rig.vecferry("stage", "set", "bench_mirrored", "dualwrite")
+    vectors = cycle(unit_vectors(500, seed=4))
+    ids = count()
+
+    def body() -> bytes:
+        return upsert_body(points(next(ids) * 7 % _WRITTEN_POINTS, [next(vectors)]))
+
+    def writing(base: str, collection: str) -> Callable[[], Awaitable[float]]:
+        url = f"{base}/collections/{collection}/points?wait=true"
+        return lambda: _p50_ms(lambda: rig.send("PUT", url, body()), requests=100)
+
+    yield Pair(writing(rig.proxy, "bench_mirrored"), writing(rig.qdrant, "bench_plain"))
+
+
+@asynccontextmanager
+async def _backfill(rig: Rig) -> AsyncIterator[Pair]:
+    name = "bench_filled"
+    await rig.load(name, _FILLED_POINTS, seed=5)
+
+    async def ours() -> float:
+        await rig.vecferry("stage", "set", name, "off")
+        await rig.vecferry("stage", "set", name, "dualwrite")
+        began = time.perf_counter()
+        await rig.vecferry("backfill", name)
+        return _FILLED_POINTS / (time.perf_counter() - began)
+
+    async with CopiedTables.open(rig, name) as copied:
+        yield Pair(ours, copied.rows_per_second)
+
+
+CASES: tuple[Case[Rig], ...] = (
+    Case(
+        area="proxy",
+        name="search passed through, p50",
+        peer_name="the same query sent straight to Qdrant",
+        unit="ms",
+        better=Better.LOWER,
+        goal=1.5,
+        rounds=7,
+        set_up=_search,
+    ),
+    Case(
+        area="proxy",
+        name="upsert of one point in dualwrite, p50",
+        peer_name="the same upsert sent straight to Qdrant",
+        unit="ms",
+        better=Better.LOWER,
+        goal=2.5,
+        rounds=7,
+        set_up=_upsert,
+    ),
+    Case(
+        area="backfill",
+        name=f"backfill of {_FILLED_POINTS:,} points",
+        peer_name="server-side binary COPY of the same rows",
+        unit="rows/s",
+        better=Better.HIGHER,
+        goal=0.1,
+        rounds=3,
+        set_up=_backfill,
+    ),
+)
+
+
+async def _p50_ms(request: Callable[[], Awaitable[object]], *, requests: int) -> float:
+    seconds = []
+    for _ in range(requests):
+        began = time.perf_counter()
+        await request()
+        seconds.append(time.perf_counter() - began)
+    return median(seconds) * 1_000

@@ -1,0 +1,1 @@
+"""The demonstration: a whole migration under traffic, on real text, checked independently."""

@@ -1,0 +1,85 @@
+"""deploy/prometheus against the code and the compose file, and by promtool where there is one."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from backfill.metrics import BackfillMetrics
+from service.config import Settings
+from service.metrics import ProxyMetrics
+from shadow.compare import Outcome
+from shadow.metrics import ShadowMetrics
+from tests.deploy.files import PROMETHEUS, compose, prometheus, rules
+
+_OURS = re.compile(r"\bvecferry_\w+")
+_LABEL = re.compile(r'(?P<label>\w+)(?:=~|!~|!=|=)"(?P<values>[^"]*)"')
+
+
+def test_targets_are_services_of_the_compose_file() -> None:
+    """Prometheus scrapes the proxy under its service name and its default port."""
+    targets = [
+        target
+        for job in prometheus()["scrape_configs"]
+        for static in job["static_configs"]
+        for target in static["targets"]
+    ]
+    port = Settings.model_fields["port"].default
+    assert targets == [f"vecferry:{port}"]
+    assert "vecferry" in compose()["services"]
+
+
+def test_alerts_name_metrics_that_exist() -> None:
+    """An alert on a renamed metric would be silent for ever."""
+    registry = CollectorRegistry()
+    for metrics in (ProxyMetrics, ShadowMetrics, BackfillMetrics):
+        metrics(registry)
+    families = list(registry.collect())
+    # A counter's family is named without the suffix that its samples carry.
+    exposed = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+    named = {name for rule in rules() for name in _OURS.findall(rule["expr"])}
+    assert named
+    assert named <= exposed
+
+
+def test_alerts_on_shadow_reads_name_outcomes_that_exist() -> None:
+    """A misspelt outcome would match nothing, or leave nothing out."""
+    named = {
+        value
+        for rule in rules()
+        if "vecferry_shadow_reads_total" in rule["expr"]
+        for hit in _LABEL.finditer(rule["expr"])
+        if hit["label"] == "outcome"
+        for value in hit["values"].split("|")
+    }
+    assert named
+    assert named <= set(Outcome)
+
+
+def test_every_alert_says_how_urgent_it_is_and_what_to_do() -> None:
+    """Whoever is woken up reads what happened and what comes next."""
+    for rule in rules():
+        assert rule["labels"]["severity"] in {"page", "ticket"}, rule["alert"]
+        assert rule["annotations"].keys() == {"summary", "action"}, rule["alert"]
+
+
+def test_the_rules_the_configuration_loads_are_mounted() -> None:
+    """Prometheus starts only when every file it names is in the container."""
+    mounted = [mount.split(":")[1] for mount in compose()["services"]["prometheus"]["volumes"]]
+    assert {f"/etc/prometheus/{name}" for name in prometheus()["rule_files"]} <= set(mounted)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")]
+)
+def test_promtool_is_content(arguments: tuple[str, ...]) -> None:
+    """Prometheus' own tool accepts the configuration and the alerts pass their unit tests."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    done = subprocess.run(
+        [promtool, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,82 @@
+"""Fixtures on a real Postgres: ``VECFERRY_TEST_DATABASE_URL``, else one of our own for the test run."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from service.stores.postgres.database import Database
+from service.stores.postgres.migrate import migrate
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server on which the tests may create databases."""
+    given = os.environ.get("VECFERRY_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    # With a server given, the embedded one need not be installed.
+    from service.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415
+
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: str) -> Iterator[str]:
+    """Name of a database with all migrations, from which each test's database is copied."""
+    name = f"vecferry_template_{os.getpid()}"
+
+    async def prepare() -> None:
+        await _run(postgres_server, f"CREATE DATABASE {name}")
+        await migrate(_with_database(postgres_server, name))
+
+    asyncio.run(prepare())
+    yield name
+    asyncio.run(_run(postgres_server, f"DROP DATABASE {name}"))
+
+
+@pytest.fixture
+async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
+    """Address of a fresh database without migrations."""
+    name = f"vecferry_test_{os.getpid()}_{next(_numbers)}"
+    await _run(postgres_server, f"CREATE DATABASE {name}")
+    yield _with_database(postgres_server, name)
+    await _run(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database_url(postgres_server: str, template_database: str) -> AsyncIterator[str]:
+    """Address of a fresh database with all migrations."""
+    name = f"vecferry_test_{os.getpid()}_{next(_numbers)}"
+    await _run(postgres_server, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield _with_database(postgres_server, name)
+    await _run(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool on a fresh database."""
+    opened = await Database.open(database_url)
+    yield opened
+    await opened.close()
+
+
+async def _run(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

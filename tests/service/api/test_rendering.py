@@ -1,0 +1,59 @@
+"""Points as JSON."""
+
+import numpy as np
+import orjson
+import pytest
+
+from service.api.envelope import dumps
+from service.api.rendering import hit_json, page_json, record_json
+from service.model.points import Hit, Page, Record, SparseVector, Vectors
+
+DENSE = np.array([0.6, 0.8], dtype=np.float32)
+
+
+def _json(value: object) -> object:
+    return orjson.loads(dumps(value))
+
+
+def test_what_was_not_asked_for_is_absent() -> None:
+    """A record without payload and vectors has only its id."""
+    assert _json(record_json(Record(7))) == {"id": 7}
+
+
+@pytest.mark.parametrize(
+    ("vectors", "expected"),
+    [
+        ({"": DENSE}, [0.6, 0.8]),
+        ({"a": DENSE}, {"a": [0.6, 0.8]}),
+        ({}, {}),
+        ({"m": np.stack([DENSE, DENSE])}, {"m": [[0.6, 0.8], [0.6, 0.8]]}),
+        ({"": DENSE, "a": DENSE}, {"": [0.6, 0.8], "a": [0.6, 0.8]}),
+        (
+            {"s": SparseVector(np.array([3], dtype=np.uint32), DENSE[:1])},
+            {"s": {"indices": [3], "values": [0.6]}},
+        ),
+        ({"gaps": np.array([0.6, 9, 0.8, 9], dtype=np.float64)[::2]}, {"gaps": [0.6, 0.8]}),
+    ],
+)
+def test_vectors(vectors: Vectors, expected: object) -> None:
+    """The unnamed vector is a bare list, named ones an object, none at all ``{}``."""
+    assert _json(record_json(Record("a", {}, vectors))) == {
+        "id": "a",
+        "payload": {},
+        "vector": expected,
+    }
+
+
+def test_a_score_is_a_float32() -> None:
+    """A score that was computed in 64 bits is printed as the float32 it stands for."""
+    hit = hit_json(Hit(1, 0.6000000238418579, version=3))
+    assert dumps(hit) == b'{"id":1,"version":3,"score":0.6}'
+
+
+def test_the_last_page_has_no_next() -> None:
+    """``next_page_offset`` is null on the last page and an id before."""
+    assert _json(page_json(Page([], None))) == {"points": [], "next_page_offset": None}
+    assert _json(page_json(Page([Record(1)], 2))) == {
+        "points": [{"id": 1}],
+        "next_page_offset": 2,
+    }

@@ -1,0 +1,248 @@
+"""``QdrantStore`` against a real Qdrant engine behind its REST API."""
+
+import time
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+from service.errors import CollectionExists, CollectionNotFound, SourceUnavailable, StoreAnswered
+from service.model.ids import PointId
+from service.model.operations import (
+    ByFilter,
+    ByIds,
+    ClearPayload,
+    Delete,
+    DeletePayload,
+    DeleteVectors,
+    Operation,
+    OverwritePayload,
+    SetPayload,
+    UpdateResult,
+    UpdateVectors,
+    Upsert,
+)
+from service.model.points import FloatArray, Point, Record
+from service.model.qdrant import (
+    CountRequest,
+    CreateCollection,
+    Distance,
+    Filter,
+    PointRequest,
+    QueryRequest,
+    ScrollRequest,
+    UpdateStatus,
+    VectorParams,
+)
+from service.stores.qdrant.client import QdrantHttp
+from service.stores.qdrant.store import QdrantStore
+
+UUID = "0d7e2f9c-9a3b-4b52-8a44-3f2f3a8f0c11"
+RED = Filter.model_validate({"must": [{"key": "colour", "match": {"value": "red"}}]})
+TWO_VECTORS = CreateCollection(
+    vectors={
+        "a": VectorParams(size=2, distance=Distance.DOT),
+        "b": VectorParams(size=3, distance=Distance.EUCLID),
+    }
+)
+
+
+def floats(*numbers: float) -> FloatArray:
+    """Return a float32 vector."""
+    return np.array(numbers, dtype=np.float32)
+
+
+@pytest.fixture
+async def store(qdrant_url: str) -> AsyncIterator[QdrantStore]:
+    """A store on a real server."""
+    async with QdrantHttp(qdrant_url) as http:
+        yield QdrantStore(http)
+
+
+@pytest.fixture
+async def collection(store: QdrantStore, collection_name: str) -> str:
+    """A collection with two named vectors and four points."""
+    await store.create_collection(collection_name, TWO_VECTORS)
+    points = [
+        Point(i, {"a": floats(i, 0.1), "b": floats(0, 0, i)}, {"colour": "red", "n": {"z": i}})
+        for i in (1, 2, 3)
+    ]
+    points.append(Point(UUID, {"a": floats(0.6, 0.8)}, {"colour": "blue"}))
+    await store.apply(collection_name, Upsert(points), wait=True)
+    return collection_name
+
+
+async def fetch(store: QdrantStore, collection: str, *ids: PointId) -> dict[PointId, Record]:
+    """Return whole points by id."""
+    request = PointRequest(ids=list(ids), with_payload=True, with_vector=True)
+    return {record.id: record for record in await store.retrieve(collection, request)}
+
+
+async def test_collections_come_and_go(store: QdrantStore, collection_name: str) -> None:
+    """Creation, listing, description and deletion answer as the port says."""
+    assert await store.create_collection(collection_name, TWO_VECTORS)
+    with pytest.raises(CollectionExists):
+        await store.create_collection(collection_name, TWO_VECTORS)
+    assert collection_name in await store.collections()
+    assert await store.has_collection(collection_name)
+    info = await store.collection_info(collection_name)
+    assert info.points_count == 0
+    assert isinstance(info.config.params.vectors, dict)
+    assert await store.delete_collection(collection_name)
+    assert not await store.has_collection(collection_name)
+    assert not await store.delete_collection(collection_name)
+    with pytest.raises(CollectionNotFound):
+        await store.collection_info(collection_name)
+    with pytest.raises(CollectionNotFound):
+        await store.scroll(collection_name, ScrollRequest())
+
+
+async def test_points_come_back_as_they_were_written(store: QdrantStore, collection: str) -> None:
+    """Vectors are bit-equal float32, ids canonical, and only what exists is returned."""
+    found = await fetch(store, collection, UUID, 2, 99)
+    assert list(found) == [UUID, 2]
+    vectors = found[2].vectors
+    assert vectors is not None
+    assert np.array_equal(vectors["a"], floats(2, 0.1))
+    assert np.array_equal(vectors["b"], floats(0, 0, 2))
+    assert found[2].payload == {"colour": "red", "n": {"z": 2}}
+    assert list(found[UUID].vectors or {}) == ["a"]
+
+
+async def test_scroll_and_count(store: QdrantStore, collection: str) -> None:
+    """Pages follow one another in id order, integers before UUIDs, and filters apply."""
+    first = await store.scroll(collection, ScrollRequest(limit=3, with_payload=False))
+    assert [record.id for record in first.records] == [1, 2, 3]
+    assert [record.payload for record in first.records] == [None] * 3
+    assert first.next_id == UUID
+    last = await store.scroll(collection, ScrollRequest(offset=first.next_id, limit=3))
+    assert [(r.id, r.payload, r.vectors) for r in last.records] == [
+        (UUID, {"colour": "blue"}, None)
+    ]
+    assert last.next_id is None
+    assert await store.count(collection, CountRequest(filter=RED)) == 3
+
+
+async def test_query(store: QdrantStore, collection: str) -> None:
+    """Hits come best first with the distance's own score."""
+    request = QueryRequest(query=[1.0, 0.0], using="a", limit=2, filter=RED, with_payload=True)
+    hits = await store.query(collection, request)
+    assert [(hit.id, hit.score) for hit in hits] == [(3, 3.0), (2, 2.0)]
+    assert hits[0].payload == {"colour": "red", "n": {"z": 3}}
+    assert hits[0].vectors is None
+
+
+IDS = ByIds((1, UUID))
+
+
+@pytest.mark.parametrize(
+    ("operation", "payloads"),
+    [
+        (SetPayload(IDS, {"x": 1, "colour": None}), [{"n": {"z": 1}, "x": 1}, {"x": 1}]),
+        (
+            SetPayload(ByIds((1,)), {"y": 2}, key="n"),
+            [{"colour": "red", "n": {"z": 1, "y": 2}}, {"colour": "blue"}],
+        ),
+        (OverwritePayload(ByFilter(RED), {"x": 1}), [{"x": 1}, {"colour": "blue"}]),
+        (DeletePayload(ByIds((1,)), ("n.z",)), [{"colour": "red", "n": {}}, {"colour": "blue"}]),
+        (ClearPayload(IDS), [{}, {}]),
+        (Delete(ByIds((1, 99))), [None, {"colour": "blue"}]),
+        (Delete(ByFilter(RED)), [None, {"colour": "blue"}]),
+        (
+            Upsert([Point(1, {"a": floats(1, 1)}, {"new": True})]),
+            [{"new": True}, {"colour": "blue"}],
+        ),
+    ],
+)
+async def test_operations_on_payloads_and_points(
+    store: QdrantStore,
+    collection: str,
+    operation: Operation,
+    payloads: list[dict[str, object] | None],
+) -> None:
+    """Every operation does to the points what Qdrant's own does."""
+    result = await store.apply(collection, operation, wait=True)
+    assert result.status is UpdateStatus.COMPLETED
+    found = await fetch(store, collection, 1, UUID)
+    assert [found[i].payload if i in found else None for i in (1, UUID)] == payloads
+
+
+async def test_operations_on_vectors(store: QdrantStore, collection: str) -> None:
+    """Vectors are replaced and removed by name; the others and the payload stay."""
+    await store.apply(collection, UpdateVectors([(1, {"a": floats(9, 9)})]), wait=True)
+    await store.apply(collection, DeleteVectors(ByIds((2,)), ("b",)), wait=True)
+    found = await fetch(store, collection, 1, 2)
+    changed, shortened = found[1].vectors, found[2].vectors
+    assert changed is not None
+    assert shortened is not None
+    assert np.array_equal(changed["a"], floats(9, 9))
+    assert np.array_equal(changed["b"], floats(0, 0, 1))
+    assert list(shortened) == ["a"]
+    assert found[1].payload == {"colour": "red", "n": {"z": 1}}
+
+
+async def test_operation_numbers_grow(store: QdrantStore, collection: str) -> None:
+    """Each operation has a greater number than the one before."""
+    one = await store.apply(collection, ClearPayload(IDS), wait=True)
+    two = await store.apply(collection, ClearPayload(IDS), wait=True)
+    assert two.operation_id > one.operation_id
+
+
+async def test_refused_operations_are_passed_on(store: QdrantStore, collection: str) -> None:
+    """What Qdrant refuses comes with its own code and text."""
+    with pytest.raises(StoreAnswered) as raised:
+        await store.apply(collection, Upsert([Point(1, {"a": floats(1)}, {})]), wait=True)
+    assert raised.value.code == 400
+    assert b"expected dim: 2, got 1" in raised.value.body
+
+
+async def test_a_barrier_waits_for_unwaited_writes(store: QdrantStore, collection: str) -> None:
+    """After a barrier the acknowledged writes to its ids are there, and nothing else has changed."""
+    for number in range(20):
+        late = SetPayload(ByIds((1,)), {"late": number})
+        acknowledged = await store.apply(collection, late, wait=False)
+        assert acknowledged.status is UpdateStatus.ACKNOWLEDGED
+    await store.barrier(collection, [1])
+    found = await fetch(store, collection, 1)
+    assert found[1].payload == {"colour": "red", "n": {"z": 1}, "late": 19}
+
+
+async def test_a_barrier_waits_for_a_point_that_is_not_there_yet(
+    store: QdrantStore, collection: str
+) -> None:
+    """Ids that nobody has, or that are being written, are no error."""
+    await store.apply(collection, Upsert([Point(77, {"a": floats(1, 1)}, {})]), wait=False)
+    await store.barrier(collection, [77, 78])
+    assert list(await fetch(store, collection, 77, 78)) == [77]
+    await store.barrier(collection, [78])
+    await store.barrier(collection, [])
+
+
+async def test_a_barrier_that_did_not_complete_is_an_error(
+    store: QdrantStore, collection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait that timed out says nothing about the queue."""
+
+    async def times_out(*call: object, **options: object) -> UpdateResult:
+        return UpdateResult(1, UpdateStatus.WAIT_TIMEOUT)
+
+    monkeypatch.setattr(store, "apply", times_out)
+    with pytest.raises(SourceUnavailable):
+        await store.barrier(collection, [1])
+
+
+async def test_pages_are_decoded_fast_enough_for_a_backfill(
+    store: QdrantStore, collection_name: str
+) -> None:
+    """A page of 1,000 points of 384 dimensions is read well within a second."""
+    config = CreateCollection(vectors=VectorParams(size=384, distance=Distance.DOT))
+    await store.create_collection(collection_name, config)
+    vectors = np.random.default_rng(5).random((1000, 384), dtype=np.float32)
+    points = [Point(i, {"": vector}, {"i": i}) for i, vector in enumerate(vectors)]
+    await store.apply(collection_name, Upsert(points), wait=True)
+    request = ScrollRequest(limit=1000, with_payload=True, with_vector=True)
+    started = time.perf_counter()
+    page = await store.scroll(collection_name, request)
+    assert time.perf_counter() - started < 2.0
+    read = np.stack([(record.vectors or {})[""] for record in page.records])  # type: ignore[arg-type]
+    assert np.array_equal(read, vectors)
