@@ -34,7 +34,7 @@ class Effort:
     equal then, and the list would only fill memory.
     """
 
-    page_size: int = 1_000
+    page_size: int = 250
     recheck_seconds: float = 2.0
     rounds: int = 3
     most_suspects: int = 20_000
@@ -79,12 +79,7 @@ class Verification:
         )
         compared, suspects = await self._enumerate(*columns)
         complete = len(suspects) < self._effort.most_suspects
-        left: Sequence[_Suspect] = suspects
-        for _ in range(self._effort.rounds):
-            if not left:
-                break
-            await asyncio.sleep(self._effort.recheck_seconds)
-            left = await self._look_again(collection, left)
+        left = await self._settle(collection, suspects)
         confirmed = [Difference(s.id, s.kinds) for s in left if s.rested]
         unsettled = [Difference(s.id, s.kinds) for s in left if not s.rested]
         self._count(compared, confirmed, unsettled)
@@ -117,6 +112,15 @@ class Verification:
                 if len(suspects) >= self._effort.most_suspects:
                     break
         return compared, suspects
+
+    async def _settle(self, collection: str, suspects: Sequence[_Suspect]) -> Sequence[_Suspect]:
+        left = suspects
+        for _ in range(self._effort.rounds):
+            if not left:
+                break
+            await asyncio.sleep(self._effort.recheck_seconds)
+            left = await self._look_again(collection, left)
+        return left
 
     async def _look_again(self, collection: str, suspects: Sequence[_Suspect]) -> list[_Suspect]:
         left = []

@@ -61,7 +61,9 @@ class Settings(BaseSettings):
         description="Whether the DSN points at a transaction pooler. Unset: yes for port 6543.",
     )
     host: str = Field(default="127.0.0.1", description="Address the proxy listens on.")
-    port: Port = Field(default=6343, description="Port of the proxy (Qdrant REST API, metrics, health).")
+    port: Port = Field(
+        default=6343, description="Port of the proxy (Qdrant REST API, metrics, health)."
+    )
     control_port: Port = Field(
         default=6344, description="Port of the control API; always on 127.0.0.1."
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -65,6 +65,12 @@ class Instance:
     control: ASGIApp
     background: tuple[Coroutine[Any, Any, None], ...]
     plane: ControlPlane
+    resyncer: Resyncer
+
+    async def stop(self) -> None:
+        """Leave the other instances, saying so in the database if that is reachable."""
+        with suppress(VecferryError):
+            await self.plane.stop(is_drained=self.resyncer.is_idle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ async def instance(settings: Settings) -> AsyncIterator[Instance]:
         stack.push_async_callback(database.close)
         source = await _connect_source(stack, settings, engines)
         wired = await _wire(settings, database, source)
-        stack.push_async_callback(wired.plane.stop)
+        stack.push_async_callback(wired.stop)
         yield wired
 
 
@@ -143,12 +149,12 @@ async def _wire(settings: Settings, database: Database, source: _Source | None) 
         control, default_stage=settings.default_stage, load_aliases=load_aliases, metrics=metrics
     )
     mirror = NoSource() if source is None else SourceMirror(source.store)
-    resyncer = Resyncer(
-        log, mirror, plane.instance, metrics, grace_seconds=settings.grace_seconds
-    )
+    resyncer = Resyncer(log, mirror, plane.instance, metrics, grace_seconds=settings.grace_seconds)
     commits = GroupCommit(log, plane.instance, metrics)
     shadow = ShadowReads(
-        {Side.TARGET: target} if source is None else {Side.TARGET: target, Side.SOURCE: source.store},
+        {Side.TARGET: target}
+        if source is None
+        else {Side.TARGET: target, Side.SOURCE: source.store},
         Sampler(settings.shadow_sample_rate, Random()),
         ShadowMetrics(registry),
         concurrency=settings.shadow_concurrency,
@@ -184,7 +190,10 @@ async def _wire(settings: Settings, database: Database, source: _Source | None) 
         target_key=key.get_secret_value() if key else None,
     )  # fmt: skip
     changes = StageChanges(
-        plane, control, read_source_config=read_source_config, freeze_seconds=settings.freeze_seconds
+        plane,
+        control,
+        read_source_config=read_source_config,
+        freeze_seconds=settings.freeze_seconds,
     )
     backfill_metrics = BackfillMetrics(registry)
     operations = Operations(
@@ -229,7 +238,11 @@ async def _wire(settings: Settings, database: Database, source: _Source | None) 
     await plane.start()
     background = (plane.run(), resyncer.run(), commits.run(), shadow.run(), operations.run())
     return Instance(
-        proxy, control_app(operations, operator_key=keys.ensure(settings.data_dir)), background, plane
+        proxy,
+        control_app(operations, operator_key=keys.ensure(settings.data_dir)),
+        background,
+        plane,
+        resyncer,
     )
 
 

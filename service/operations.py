@@ -23,6 +23,7 @@ from service.control.ports import ControlStore
 from service.control.state import CollectionState
 from service.errors import CollectionNotFound, StageError, VecferryError
 from service.ports import VectorStore
+from service.protocol.mirrors import BarrierStore
 from service.stages import Side, Stage
 from shadow.reads import ShadowReads
 
@@ -68,7 +69,7 @@ class Operations:
     plane: ControlPlane
     control: ControlStore
     changes: StageChanges
-    source: VectorStore | None
+    source: BarrierStore | None
     target: VectorStore
     jobs: Jobs
     backfill: Backfill | None
@@ -136,7 +137,9 @@ class Operations:
         """Begin to compare a collection point by point."""
         state = (await self.plane.refresh()).state(name)
         if self.verification is None or not state.is_mirrored:
-            message = f"`{name}` is in stage {state.stage}; only mirrored collections can be verified"
+            message = (
+                f"`{name}` is in stage {state.stage}; only mirrored collections can be verified"
+            )
             raise StageError(message)
         return self._start("verify", name, lambda job: self._verify(job, state))
 
@@ -181,6 +184,9 @@ class Operations:
             raise StageError(message)
         # R9: writes of the time before the mirror must have ended on every instance.
         await self.plane.confirmed_by_all(self.plane.view.revision, seconds=_ARMED_SECONDS)
+        if self.source is not None:
+            # … and what Qdrant only acknowledged must be applied, or the copy misses it.
+            await self.source.drain(state.name)
         job.step = "copying"
         copied = await self.backfill.run(state.name, restart=restart)
         job.step = "building indexes"

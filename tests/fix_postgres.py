@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -16,7 +18,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """Address of a server on which the tests may create databases."""
     given = os.environ.get("VECFERRY_TEST_DATABASE_URL")
     if given:
@@ -25,9 +27,12 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # With a server given, the embedded one need not be installed.
     from service.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415
 
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    yield server.start()
-    server.stop()
+    # Not below pytest's own directory: under root the server runs as another user, and the next
+    # run of pytest takes that directory's search permission away from him.
+    with TemporaryDirectory(prefix="vecferry-postgres-") as directory:
+        server = EmbeddedPostgres(Path(directory))
+        yield server.start()
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +47,15 @@ def template_database(postgres_server: str) -> Iterator[str]:
     asyncio.run(prepare())
     yield name
     asyncio.run(_run(postgres_server, f"DROP DATABASE {name}"))
+
+
+@pytest.fixture(scope="session")
+def session_database_url(postgres_server: str, template_database: str) -> Iterator[str]:
+    """Address of a database with all migrations that lives as long as the run."""
+    name = f"vecferry_session_{os.getpid()}"
+    asyncio.run(_run(postgres_server, f"CREATE DATABASE {name} TEMPLATE {template_database}"))
+    yield _with_database(postgres_server, name)
+    asyncio.run(_run(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture

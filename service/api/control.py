@@ -67,7 +67,12 @@ def control_app(operations: Operations, *, operator_key: str) -> FastAPI:
         state = await operations.set_stage(
             name, wanted.stage, percent=wanted.percent, actor="operator"
         )
-        return {"name": name, "stage": str(state.stage), "percent": state.percent, "epoch": state.epoch}
+        return {
+            "name": name,
+            "stage": str(state.stage),
+            "percent": state.percent,
+            "epoch": state.epoch,
+        }
 
     @app.post(PREFIX + "/collections/{name}/backfill")
     async def start_backfill(name: Name, wanted: BackfillRequest) -> dict[str, object]:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from service.api.qdrant.paths import Path, malformed
 from service.api.qdrant.ranges import check_ranges
+from service.api.qdrant.reasons import one_reason
 from service.api.qdrant.shaping import shape
 from service.errors import BodyTooLarge
 
@@ -44,44 +45,3 @@ def parse(model: type[M], raw: object, place: Path = ()) -> M:
         raise malformed((*place, *at), reason) from None
     check_ranges(parsed, place)
     return parsed
-
-
-def one_reason(error: ValidationError, value: object) -> tuple[Path, str]:
-    """Reduce a validation error to the path it is most specific about and what belongs there."""
-    found: dict[Path, list[str]] = {}
-    guesses: dict[Path, list[str]] = {}
-    for detail in error.errors(include_url=False):
-        path = _real_path(detail["loc"], value)
-        match detail["type"]:
-            # What the other members of a union complain about, if there are any.
-            case "missing":
-                guesses.setdefault((*path, detail["loc"][-1]), []).append(detail["msg"])
-            case "extra_forbidden":
-                guesses.setdefault(path, []).append(detail["msg"])
-            case _:
-                found.setdefault(path, []).append(detail["msg"])
-    by_path = found or guesses
-    path = max(by_path, key=len)
-    expected = dict.fromkeys(message.removeprefix("Input should be ") for message in by_path[path])
-    reason = " or ".join(expected)
-    if found and len(expected) > 1:
-        reason = f"expected {reason}"
-    elif found:
-        reason = by_path[path][0]
-    return path, reason
-
-
-def _real_path(location: Path, value: object) -> Path:
-    """Drop the names of union members from a pydantic location: keep what indexes the value."""
-    path: list[str | int] = []
-    for step in location:
-        match value:
-            case dict() if step in value:
-                value = value[step]
-                path.append(step)
-            case list() if isinstance(step, int) and step < len(value):
-                value = value[step]
-                path.append(step)
-            case _:
-                pass
-    return tuple(path)

@@ -41,7 +41,9 @@ class ControlClient:
     def set_stage(self, name: str, stage: str, percent: int) -> dict[str, Any]:
         """Change a collection's stage and wait until it is in force."""
         found: dict[str, Any] = self._call(
-            "PUT", f"/collections/{quote(name, safe='')}/stage", {"stage": stage, "percent": percent}
+            "PUT",
+            f"/collections/{quote(name, safe='')}/stage",
+            {"stage": stage, "percent": percent},
         )
         return found
 

@@ -54,6 +54,7 @@ async def _serve(settings: Settings) -> None:
             for server in servers:
                 server.should_exit = True
             await asyncio.wait(serving)
+            await running.resyncer.drained(_DRAIN_SECONDS)
             for work in background:
                 work.cancel()
     _log.info("stopped")

@@ -75,7 +75,9 @@ class StageChanges:
             message = f"`{before.name}` has no complete backfill; run `vecferry backfill` first"
             raise StageError(message)
         if wanted is Stage.COMPLETE and before.name in self._plane.view.aliases.values():
-            message = f"`{before.name}` has aliases, which Postgres cannot answer without Qdrant yet"
+            message = (
+                f"`{before.name}` has aliases, which Postgres cannot answer without Qdrant yet"
+            )
             raise StageError(message)
 
     async def _carry_out(
@@ -124,7 +126,9 @@ class StageChanges:
                     await asyncio.sleep(POLL_SECONDS / 4)
         except TimeoutError:
             left = await self._store.ledger_size(state.generation)
-            message = f"`{state.name}` still has {left} unsettled intents after {seconds:g} s {when}"
+            message = (
+                f"`{state.name}` still has {left} unsettled intents after {seconds:g} s {when}"
+            )
             raise StageError(message) from None
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from service.control.ports import ControlStore
 from service.control.state import CollectionState, View
-from service.errors import Overloaded, SourceUnavailable, StageError, VecferryError
+from service.errors import Overloaded, StageError, StoreError, VecferryError
 from service.metrics import ProxyMetrics
 from service.stages import Stage
 
@@ -48,6 +48,7 @@ class ControlPlane:
         self._changed = asyncio.Event()
         self._confirmed = -1
         self._heartbeat_at = 0.0
+        self._has_stale_aliases = False
         self._refreshing = asyncio.Lock()
 
     async def start(self) -> None:
@@ -61,23 +62,26 @@ class ControlPlane:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                if self.view.is_any_frozen or await self._store.revision() != self.view.revision:
+                is_moving = self.view.is_any_frozen or self._has_stale_aliases
+                if is_moving or await self._store.revision() != self.view.revision:
                     await self.refresh()
                 await self._confirm()
             except VecferryError as error:
                 self._metrics.control_errors.inc()
                 _log.warning("control_state_unreadable", error=str(error))
 
-    async def stop(self) -> None:
-        """Leave the list of instances."""
-        await self._store.leave(self.instance)
+    async def stop(self, *, is_drained: bool) -> None:
+        """Leave the list of instances, unless a request of ours may still land: the grace period decides then."""
+        if is_drained:
+            await self._store.leave(self.instance)
 
     async def refresh(self) -> View:
         """Read the newest state now and return it."""
         async with self._refreshing:
             revision, states = await self._store.load()
             aliases = await self._aliases(states)
-            if revision != self.view.revision or self.view.is_any_frozen:
+            is_new = revision != self.view.revision or aliases != self.view.aliases
+            if is_new or self.view.is_any_frozen:
                 self._swap(
                     View(revision, states, default_stage=self._default_stage, aliases=aliases)
                 )
@@ -139,7 +143,10 @@ class ControlPlane:
         if not any(state.is_mirrored for state in states):
             return {}
         try:
-            return await self._load_aliases()
-        except SourceUnavailable as error:
+            aliases = await self._load_aliases()
+        except StoreError as error:
             _log.warning("aliases_unreadable", error=str(error))
+            self._has_stale_aliases = True
             return self.view.aliases
+        self._has_stale_aliases = False
+        return aliases

@@ -283,7 +283,7 @@ def _postmaster(cluster: Path) -> list[str]:
 def _is_postgres_over(pid: int, cluster: Path) -> bool:
     """Say whether the process is a server over this cluster and not a stranger with a reused pid."""
     listed = subprocess.run(  # noqa: S603
-        ["ps", "-o", "args=", "-p", str(pid)],  # noqa: S607
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,

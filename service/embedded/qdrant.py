@@ -61,7 +61,7 @@ async def _watch(lifeline: int, server: uvicorn.Server) -> None:
     """Stop the server when the other end of the pipe is closed."""
 
     class Lifeline(asyncio.Protocol):
-        def connection_lost(self, exc: Exception | None) -> None:
+        def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
             server.should_exit = True
 
     await asyncio.get_running_loop().connect_read_pipe(Lifeline, os.fdopen(lifeline, "rb"))

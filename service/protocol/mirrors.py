@@ -19,6 +19,10 @@ class BarrierStore(VectorStore, Protocol):
         """Return when every operation on these ids that Qdrant had accepted before has been applied (R1)."""
         ...
 
+    async def drain(self, collection: str) -> None:
+        """Return when every operation that Qdrant had accepted before has been applied (R9)."""
+        ...
+
 
 class MirrorSource(Protocol):
     """What a resync needs of the source."""

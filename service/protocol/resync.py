@@ -10,12 +10,13 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
 
-from service.errors import RequestError, StoreError, VecferryError
+from service.errors import RequestError, SourceUnavailable, VecferryError
 from service.metrics import ProxyMetrics
 from service.model.ids import decode_key
 from service.protocol.ledger import Intent, IntentLog, LedgerEntry, Settled
@@ -31,6 +32,8 @@ _MOST_IDS_PER_RESYNC = 512
 _SWEEP_SECONDS = 1.0
 _SWEEP_LIMIT = 2_000
 _LONGEST_BACKOFF_SECONDS = 10.0
+_REFUSED_SECONDS = 30.0
+_DRAIN_POLL_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class Resyncer:
         self._suspects: OrderedDict[UUID, tuple[float, LedgerEntry]] = OrderedDict()
         self._lanes: dict[_Lane, _Backlog] = {}
         self._known: set[UUID] = set()
+        self._refused: dict[UUID, float] = {}
         self._settled: dict[UUID, asyncio.Future[bool]] = {}
         self._work = asyncio.Event()
 
@@ -86,11 +90,26 @@ class Resyncer:
         self._open.discard(entry.id)
         self._enqueue([entry])
 
+    def queued(self, entry: LedgerEntry) -> None:
+        """Note that the request waits in Qdrant's queue: settle after a barrier."""
+        self._suspect(entry, 0.0)
+
     def suspected(self, entry: LedgerEntry) -> None:
         """Note that the request may still land: settle only after the grace period and a barrier."""
         self._metrics.unknown_outcomes.inc()
-        self._suspects[entry.id] = (time.monotonic() + self._grace_seconds, entry)
-        self._open.discard(entry.id)
+        self._suspect(entry, self._grace_seconds)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether this instance knows of nothing that is not settled."""
+        return not (self._open or self._suspects or self._known)
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait until nothing is left to settle; false when something is after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while not self.is_idle and time.monotonic() < deadline:
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        return self.is_idle
 
     async def settled(self, intent_id: UUID, *, seconds: float) -> bool:
         """Wait until the intent is settled; false when it is not after ``seconds``."""
@@ -109,6 +128,10 @@ class Resyncer:
                 tasks.create_task(self._work_on())
             tasks.create_task(self._sweep())
 
+    def _suspect(self, entry: LedgerEntry, seconds: float) -> None:
+        self._suspects[entry.id] = (time.monotonic() + seconds, entry)
+        self._open.discard(entry.id)
+
     def _enqueue(self, entries: Iterable[LedgerEntry]) -> None:
         for entry in entries:
             if entry.id in self._known or len(self._known) >= _MOST_WAITING:
@@ -123,10 +146,8 @@ class Resyncer:
             lane = self._next_lane()
             if lane is None:
                 self._work.clear()
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(self._work.wait(), self._pause())
-                except TimeoutError:
-                    pass
                 continue
             backlog = self._lanes[lane]
             backlog.is_taken = True
@@ -145,7 +166,9 @@ class Resyncer:
         return None
 
     def _pause(self) -> float | None:
-        later = [lane.not_before for lane in self._lanes.values() if lane.waiting and not lane.is_taken]
+        later = [
+            lane.not_before for lane in self._lanes.values() if lane.waiting and not lane.is_taken
+        ]
         return max(min(later) - time.monotonic(), 0.01) if later else None
 
     async def _settle(self, lane: _Lane, entries: Sequence[LedgerEntry]) -> None:
@@ -155,10 +178,12 @@ class Resyncer:
         except VecferryError as error:
             self._metrics.resyncs.labels(lane[1], "failed").inc()
             _log.warning("resync_failed", generation=lane[0], behind=lane[1], error=str(error))
-            if isinstance(error, StoreError) or len(entries) == 1:
-                self._back_off(backlog, entries)
-            else:
+            if isinstance(error, SourceUnavailable) and lane[1] is Side.SOURCE:
+                self._push_failed(backlog, entries, error)
+            elif isinstance(error, RequestError):
                 await self._settle_one_by_one(lane, entries)
+            else:
+                self._back_off(backlog, entries)
         else:
             backlog.failures = 0
             self._done(lane[1], entries, outcome)
@@ -169,11 +194,22 @@ class Resyncer:
             try:
                 self._done(lane[1], [entry], await self._settle_together([entry]))
             except RequestError as error:
-                # It stays in the ledger with its cause, blocks the flip, and is swept up again.
+                # It stays in the ledger, blocks the flip, and is tried again now and then.
                 _log.error("point_refused", generation=lane[0], behind=lane[1], error=str(error))
+                self._refused[entry.id] = time.monotonic() + _REFUSED_SECONDS
                 self._forget([entry], is_settled=False)
-            except StoreError:
+            except VecferryError:
                 self._back_off(self._lanes[lane], [entry])
+
+    def _push_failed(
+        self, backlog: _Backlog, entries: Sequence[LedgerEntry], error: SourceUnavailable
+    ) -> None:
+        """A push that may still land could undo a later one: those ids are pushed again after it cannot (R8)."""
+        self._back_off(backlog, () if error.may_have_applied else entries)
+        if error.may_have_applied:
+            for entry in entries:
+                self._known.discard(entry.id)
+                self.suspected(entry)
 
     def _back_off(self, backlog: _Backlog, entries: Sequence[LedgerEntry]) -> None:
         backlog.failures += 1
@@ -226,15 +262,15 @@ class Resyncer:
         entries = await self._log.open_entries(owner=self._owner, limit=_SWEEP_LIMIT)
         # An id that was open before the read or is open now may have ended between: leave it to its request.
         busy = before | self._open | self._suspects.keys()
-        return [entry for entry in entries if entry.id not in busy]
+        now = time.monotonic()
+        self._refused = {found: until for found, until in self._refused.items() if until > now}
+        return [entry for entry in entries if entry.id not in busy | self._refused.keys()]
 
     async def _pass_suspects(self) -> None:
         now = time.monotonic()
         due = [entry for at, entry in self._suspects.values() if at <= now]
         for entry in due:
-            if entry.behind is Side.TARGET:
-                ids = [decode_key(key) for key in entry.keys]
-                await self._source.barrier(entry.collection, ids)
+            await self._source.barrier(entry.collection, [decode_key(key) for key in entry.keys])
             self._suspects.pop(entry.id, None)
             self._enqueue([entry])
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import orjson
 
 from service.control.state import CollectionState
-from service.errors import SourceUnavailable, VecferryError
+from service.errors import SourceUnavailable
 from service.model.ids import PointId, encode_key, parse_point_id
 from service.protocol.commits import GroupCommit
 from service.protocol.ledger import Intent, IntentLog, LedgerEntry
@@ -138,7 +138,8 @@ class SourceWrites:
         self._resyncer.opened(intent)
         try:
             await self._commits.commit(intent)
-        except VecferryError:
+        except BaseException:
+            # Should it be committed all the same, the sweep finds it: the request was never sent.
             self._resyncer.dropped(intent)
             raise
         answer = await self._forward_watched(request, entry)
@@ -165,7 +166,9 @@ class SourceWrites:
         match outcome(answer.status, answer.body):
             case Outcome.ENDED:
                 self._resyncer.ended(entry)
-            case Outcome.QUEUED | Outcome.UNKNOWN:
+            case Outcome.QUEUED:
+                self._resyncer.queued(entry)
+            case Outcome.UNKNOWN:
                 self._resyncer.suspected(entry)
         return answer
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Scope
 
@@ -60,7 +61,7 @@ class Answers:
         operations = touched(call.method, call.suffix.removeprefix("points"), body)
         request = WriteRequest(
             exchange.method,
-            exchange.path,
+            _physical_path(call, state),
             exchange.query,
             exchange.headers,
             body,
@@ -131,5 +132,10 @@ def _scope(exchange: Exchange, call: Call, state: CollectionState) -> Scope:
     """Return the scope with an alias replaced by the collection it stands for."""
     if call.collection == state.name:
         return exchange.scope
-    path = f"/collections/{state.name}/{call.suffix}".rstrip("/")
-    return {**exchange.scope, "path": path, "raw_path": path.encode()}
+    path = _physical_path(call, state)
+    return {**exchange.scope, "path": unquote(path), "raw_path": path.encode()}
+
+
+def _physical_path(call: Call, state: CollectionState) -> str:
+    """Return the path with an alias replaced by what it stands for: it may move before the write arrives (R10)."""
+    return f"/collections/{quote(state.name, safe='')}/{call.suffix}".rstrip("/")

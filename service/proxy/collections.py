@@ -32,9 +32,7 @@ _FIRST_SIGHT = "first sight"
 class WholeCollections:
     """Answers what no single collection's stage decides alone. ``source`` is ``None`` when there is no Qdrant."""
 
-    KINDS = frozenset(
-        {Kind.LIST, Kind.CREATE, Kind.UPDATE, Kind.DROP, Kind.ALIASES, Kind.SERVICE}
-    )
+    KINDS = frozenset({Kind.LIST, Kind.CREATE, Kind.UPDATE, Kind.DROP, Kind.ALIASES, Kind.SERVICE})
 
     def __init__(
         self,
@@ -104,9 +102,7 @@ class WholeCollections:
             on_source = set(await self._source.collections())
         names = sorted(on_target | (on_source - on_target))
         result = {"collections": [{"name": name} for name in names]}
-        await ok(Request(exchange.scope), result)(
-            exchange.scope, exchange.replay(), exchange.send
-        )
+        await ok(Request(exchange.scope), result)(exchange.scope, exchange.replay(), exchange.send)
 
     async def _create(self, exchange: Exchange, call: Call) -> None:
         state = self._state(call)
@@ -144,9 +140,7 @@ class WholeCollections:
     async def _aliases(self, exchange: Exchange) -> None:
         names = _alias_names(await exchange.body())
         view = self._plane.view
-        moved = [
-            name for name in names if view.state(view.physical(name)).authority is Side.TARGET
-        ]
+        moved = [name for name in names if view.state(view.physical(name)).authority is Side.TARGET]
         if moved or self._source is None:
             path = "POST /collections/aliases"
             raise Unsupported(path, f"cannot change aliases of {moved} while Postgres answers")

@@ -111,7 +111,9 @@ class Exchange:
             self.status = message["status"]
         await self._send(message)
 
-    async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    async def answer(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> None:
         """Send a whole answer; a content length among the headers is replaced by the body's."""
         kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
         kept.append((b"content-length", str(len(body)).encode()))

@@ -57,9 +57,7 @@ class Passer:
         body: bytes,
     ) -> Answer:
         """Send a request of ours with the client's headers (``SendToSource``)."""
-        answer = await self._forwarder.fetch(
-            method, path, query=query, headers=headers, body=body
-        )
+        answer = await self._forwarder.fetch(method, path, query=query, headers=headers, body=body)
         return Answer(*answer)
 
 

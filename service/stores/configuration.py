@@ -1,5 +1,6 @@
-"""What a collection's creation request says, for every store that keeps it: its vectors, the configuration as Qdrant
-echoes it, and the request that a PATCH turns it into.
+"""What a collection's creation request says, for every store that keeps one.
+
+Its vectors, the configuration as Qdrant echoes it, and the request that a PATCH turns it into.
 """
 
 from typing import Any, TypeVar

@@ -33,7 +33,7 @@ from service.model.qdrant import (
 )
 from service.translate.ids import has_id
 from service.translate.match import matches_any, matches_except, matches_value
-from service.translate.nullness import is_empty, is_null
+from service.translate.nullness import field_is_empty, field_is_null, is_empty, is_null
 from service.translate.paths import Path, parse_path
 from service.translate.ranges import in_range
 from service.translate.sql import FALSE, TRUE, Argument, Sql, join, negate, sql
@@ -120,10 +120,10 @@ def _field(condition: FieldCondition, row: Row, where: str) -> Sql:
             )
         case _ as unknown:
             assert_never(unknown)
-    for wanted, test in ((condition.is_empty, is_empty), (condition.is_null, is_null)):
-        if wanted is not None:
-            found = test(row.payload, path)
-            tests.append(found if wanted else negate(found))
+    if condition.is_empty is not None:
+        tests.append(field_is_empty(row.payload, path, wanted=condition.is_empty))
+    if condition.is_null is not None:
+        tests.append(field_is_null(row.payload, path, wanted=condition.is_null))
     return join(" OR ", [sql("(", test, ")") for test in tests]) if tests else FALSE
 
 

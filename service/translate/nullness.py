@@ -1,17 +1,42 @@
-"""``is_empty`` and ``is_null``."""
+"""``is_empty`` and ``is_null``, as conditions of their own and as tests of a field.
 
-from service.translate.jsonpath import has_element, has_value
+The two differ where a path leads to several values: the condition looks at all of them together, the test of a field
+at one at a time, so that ``is_empty: true`` and ``is_empty: false`` can both hold.
+"""
+
+from service.translate.jsonpath import has_value
 from service.translate.paths import Path
-from service.translate.sql import Sql, negate
+from service.translate.sql import Sql, negate, sql
+
+_ANYTHING = '@.type() != ""'
+_EMPTY = '@ == null || (@.type() == "array" && @.size() == 0)'
+_NULL = '@ == null || (@.type() == "array" && exists(@[*] ? (@ == null)))'
 
 
 def is_empty(payload: Sql, path: Path) -> Sql:
     """Say whether nothing is there but null and ``[]`` (``[null]`` is something)."""
-    return negate(
-        has_value(payload, path, '@.type() != "null" && !(@.type() == "array" && @.size() == 0)')
-    )
+    return negate(has_value(payload, path, f"!({_EMPTY})"))
 
 
 def is_null(payload: Sql, path: Path) -> Sql:
     """Say whether there is a null, or an array that holds one."""
-    return has_element(payload, path, "@ == null")
+    return has_value(payload, path, _NULL)
+
+
+def field_is_empty(payload: Sql, path: Path, *, wanted: bool) -> Sql:
+    """Say whether some value is (not) empty; no value at all is empty."""
+    if wanted:
+        return _nothing_or(payload, path, _EMPTY)
+    return has_value(payload, path, f"!({_EMPTY})")
+
+
+def field_is_null(payload: Sql, path: Path, *, wanted: bool) -> Sql:
+    """Say whether some value is (not) null; no value at all is not null."""
+    if wanted:
+        return is_null(payload, path)
+    return _nothing_or(payload, path, f"!({_NULL})")
+
+
+def _nothing_or(payload: Sql, path: Path, test: str) -> Sql:
+    nothing = negate(has_value(payload, path, _ANYTHING))
+    return sql(nothing, " OR ", has_value(payload, path, test))

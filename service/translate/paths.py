@@ -1,7 +1,7 @@
 """Payload key paths: ``a.b``, ``a[0].b``, ``a[].b``, ``"quoted key".b``.
 
-A key is quoted, or is made of letters, digits, ``_`` and ``-``; there is no escape inside quotes. ``[n]`` steps into one
-element of an array and ``[]`` into all of them.
+A key is quoted, or is made of letters, digits, ``_`` and ``-``; there is no escape inside quotes. ``[n]`` steps
+into one element of an array and ``[]`` into all of them.
 """
 
 import re

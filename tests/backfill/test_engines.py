@@ -1,7 +1,7 @@
 """Backfill and verification between a real Qdrant engine and a real Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from backfill.canonical import Kind
-from backfill.job import JobState
+from backfill.job import Job, JobState
 from backfill.metrics import BackfillMetrics
 from backfill.receipt import Receipt
 from backfill.run import Backfill
@@ -32,9 +32,11 @@ CONFIG = CreateCollection(
     }
 )
 PAYLOADS: tuple[dict[str, object], ...] = (
-    {}, {"n": 1, "f": 1.0, "big": 2**63, "small": 1e-7}, {"deep": {"list": [1, [None, True], {"ü": "€"}]}},
+    {},
+    {"n": 1, "f": 1.0, "big": 2**63, "small": 1e-7},
+    {"deep": {"list": [1, [None, True], {"ü": "€"}]}},
     {"e": 1e16, "zero": -0.0, "empty": {}, "none": None},
-)  # fmt: skip
+)
 
 
 @dataclass
@@ -112,8 +114,7 @@ async def test_a_killed_run_is_resumed(rig: Rig, pages: int) -> None:
 
 
 async def test_a_point_deleted_meanwhile_does_not_come_back(rig: Rig) -> None:
-    """Live deletions and updates that the backfill has not reached yet are stronger than its copy."""
-    changed = False
+    """Live deletions and updates after a page was read are stronger than its copy."""
 
     async def write_live() -> None:
         await rig.source.apply(rig.name, Delete(ByIds((51, 57))), wait=True)
@@ -126,12 +127,11 @@ async def test_a_point_deleted_meanwhile_does_not_come_back(rig: Rig) -> None:
     class Racing(PostgresJobs):
         """Writes after the pages have been read and before they are inserted."""
 
-        async def insert_page(self, *page: object) -> object:  # type: ignore[override]
-            nonlocal changed
-            if not changed:
-                changed = True
-                await write_live()
-            return await super().insert_page(*page)  # type: ignore[arg-type]
+        async def insert_page(
+            self, job: Job, points: Sequence[Point], next_cursor: PointId | None
+        ) -> Job:
+            await write_live()
+            return await super().insert_page(job, points, next_cursor)
 
     # One page holds everything: it was read before the live writes.
     metrics = BackfillMetrics(CollectorRegistry())

@@ -1,6 +1,7 @@
 """Copying a collection."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -16,6 +17,8 @@ from service.errors import (
     TargetUnavailable,
     WrongInput,
 )
+from service.model.ids import PointId
+from service.model.points import Point
 from tests.backfill.fakes import Shelf, Till, point
 
 AT_ONCE = Retry(tries=3, first_seconds=0.0)
@@ -87,11 +90,13 @@ async def test_a_done_job_is_not_run_again() -> None:
 async def test_a_source_that_comes_back_is_waited_for() -> None:
     """Fewer failures in a row than tries do not end the run."""
     source, store = Shelf(point(i) for i in range(3)), Till()
-    work = backfill(source, store)
-    job = await store.start("c", total=3)
     source.failures = [SourceUnavailable("is down"), StoreAnswered(503, b"busy")]
-    # The count comes first and is not retried: begin after it.
-    assert (await work._copy(job, None)).state is JobState.DONE
+
+    def lose_the_source(job: object) -> None:
+        source.failures = [SourceUnavailable("is down")] * 2
+
+    job = await backfill(source, store).run("c", on_progress=lose_the_source)
+    assert (job.state, job.attempt, job.copied) == (JobState.DONE, 1, 3)
 
 
 async def test_a_source_that_stays_away_fails_the_job() -> None:
@@ -114,10 +119,9 @@ async def test_a_source_that_stays_away_fails_the_job() -> None:
 async def test_a_refused_request_is_not_repeated() -> None:
     """An answer that blames the request is raised at once."""
     source, store = Shelf([point(1)]), Till()
-    job = await store.start("c", total=1)
     source.failures = [StoreAnswered(400, b"bad"), StoreAnswered(400, b"bad")]
     with pytest.raises(StoreAnswered):
-        await backfill(source, store)._copy(job, None)
+        await backfill(source, store).run("c")
     assert len(source.failures) == 1
 
 
@@ -170,11 +174,13 @@ async def test_the_next_page_is_read_while_one_is_written() -> None:
     scrolls_at_write = []
 
     class Slow(Till):
-        async def insert_page(self, *page: object) -> object:  # type: ignore[override]
+        async def insert_page(
+            self, job: Job, points: Sequence[Point], next_cursor: PointId | None
+        ) -> Job:
             for _ in range(5):
                 await asyncio.sleep(0)
             scrolls_at_write.append(source.scrolls)
-            return await super().insert_page(*page)  # type: ignore[arg-type]
+            return await super().insert_page(job, points, next_cursor)
 
     await backfill(source, Slow()).run("c")
     assert scrolls_at_write == [2, 2]

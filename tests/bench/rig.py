@@ -61,7 +61,8 @@ class Rig:
         )
         output, _ = await process.communicate()
         if process.returncode != 0:
-            message = f"vecferry {' '.join(arguments)}: {output.decode()[-500:]}"
+            log = (self.directory / "serve.log").read_text(errors="replace")[-1_000:]
+            message = f"vecferry {' '.join(arguments)}: {output.decode()[-500:]}\nserve.log: {log}"
             raise BenchFailed(message)
 
     async def load(self, collection: str, count: int, *, seed: int) -> None:
@@ -86,7 +87,7 @@ async def running(directory: Path) -> AsyncIterator[Rig]:
         _child(directory, "qdrant", _embedded(directory, "qdrant", ports[0])) as qdrant_child,
         _child(directory, "postgres", _embedded(directory, "postgres", ports[1])) as postgres_child,
     ):
-        await _until(lambda: _answers(http, f"{qdrant}/readyz"), qdrant_child)
+        await _until(lambda: _answers(http, f"{qdrant}/collections"), qdrant_child)
         await _until(lambda: _dsn_of(postgres_child), postgres_child)
         dsn = await _dsn_of(postgres_child)
         environment = {

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.errors import PointNotFound, WrongInput
+from service.model.ids import PointId
 from service.model.qdrant import (
     CountRequest,
     Distance,
@@ -21,7 +23,7 @@ from service.model.qdrant import (
 from service.ports import VectorStore
 from tests.contract.samples import NAME, UUID_A, UUID_B, equals, filled, one, point, two
 
-MIXED = [2, 10, 2**64 - 1, UUID_A, UUID_B]
+MIXED: list[PointId] = [2, 10, 2**64 - 1, UUID_A, UUID_B]
 """In the order of a scroll: integers by value, then UUIDs by their bytes."""
 
 
@@ -199,7 +201,9 @@ async def test_answers_carry_what_was_asked_for(store: VectorStore) -> None:
     )
     assert hit.payload == {"o": {"x": 1}}
     assert hit.vectors is not None
-    assert {name: list(value) for name, value in hit.vectors.items()} == {"image": [1, 2, 3]}
+    assert {name: np.asarray(value).tolist() for name, value in hit.vectors.items()} == {
+        "image": [1, 2, 3]
+    }
     [bare] = await store.query(NAME, QueryRequest(query=[1.0, 0.0], using="text"))
     assert (bare.payload, bare.vectors) == (None, None)
     page = await store.scroll(

@@ -33,6 +33,9 @@ def main() -> int:
     try:
         prepared = prepare(points, VectorCache(_CACHE), show)
         verdict = asyncio.run(_until_terminated(prepared, work, show))
+    except (ValueError, ModuleNotFoundError) as error:
+        show.result(f"demo: FAILED ({error})", is_good=False)
+        return 1
     except KeyboardInterrupt:
         show.result("demo: FAILED (interrupted)", is_good=False)
         return _INTERRUPTED

@@ -30,12 +30,12 @@ from tests.demo.legacy import collections, payload_of, point_id
 from tests.demo.memory import OWNER, Memory
 from tests.demo.sender import RequestFailed, Sender
 
-_SHORTEST_PAUSE_SECONDS = 0.01
-_LONGEST_PAUSE_SECONDS = 0.06
+_SHORTEST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.12
 _SEARCH_LIMIT = 10
 _SCROLL_PAGE = 50
 _RETRIEVED = 8
-_UPSERTED = 4
+_NEW_AT_ONCE = 3
 _FIRST_NEW_NUMBER = 1_000_000
 
 
@@ -301,7 +301,7 @@ class Client:
         deleted = sorted(self.memory.deleted(collection), key=str)
         if deleted and self._random.random() < 0.5:
             ids.append(self._random.choice(deleted))
-        for _ in range(self._random.randint(1, _UPSERTED)):
+        for _ in range(self._random.randint(1, _NEW_AT_ONCE)):
             ids.append(point_id(collection, self._next_number))
             self._next_number += 1
         return ids

@@ -11,6 +11,7 @@ from tests.demo.clients import Client, Material
 from tests.demo.journal import Journal
 from tests.demo.legacy import LegacyPoint
 from tests.demo.memory import Memory
+from tests.demo.processes import DemoFailed
 
 _REQUEST_TIMEOUT_SECONDS = 30
 
@@ -83,5 +84,9 @@ async def gathered(
 def _connect(url: str) -> AsyncQdrantClient:
     """Return a plain client; its constructor blocks to ask the server's version."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a version warning would mean the proxy is no drop-in
-        return AsyncQdrantClient(url=url, timeout=_REQUEST_TIMEOUT_SECONDS)
+        warnings.simplefilter("error")
+        try:
+            return AsyncQdrantClient(url=url, timeout=_REQUEST_TIMEOUT_SECONDS)
+        except UserWarning as warning:
+            message = f"the client library does not take {url} for a Qdrant: {warning}"
+            raise DemoFailed(message) from warning

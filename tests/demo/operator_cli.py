@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tests.demo.processes import DemoFailed, vecferry_command
+from tests.demo.processes import DemoFailed, clean_environment, vecferry_command
 
 _COMMAND_SECONDS = 180.0
 _POLL_SECONDS = 0.5
@@ -53,10 +54,11 @@ def mean_parity(collections: Sequence[CollectionStatus]) -> float | None:
 
 
 class Operator:
-    """Runs ``vecferry`` with the environment that finds the running instance."""
+    """Runs ``vecferry`` with the environment that finds the instance, and logs what it prints."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = {**os.environ, **environment}
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._environment = clean_environment() | dict(environment)
+        self._log = log
 
     async def run(self, *arguments: str) -> str:
         """Run one command to its end and return what it printed. Raises ``CommandFailed``."""
@@ -69,6 +71,7 @@ class Operator:
             stderr=asyncio.subprocess.PIPE,
         )
         command = " ".join(("vecferry", *arguments))
+        start = time.monotonic()
         try:
             async with asyncio.timeout(_COMMAND_SECONDS):
                 output, errors = await process.communicate()
@@ -79,8 +82,10 @@ class Operator:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        printed = (output + errors).decode(errors="replace").strip()
+        with self._log.open("a") as log:
+            log.write(f"$ {command}  # {time.monotonic() - start:.1f} s\n{printed}\n")
         if process.returncode:
-            printed = (output + errors).decode(errors="replace").strip()
             message = f"{command}: exit code {process.returncode}\n{printed}"
             raise CommandFailed(message)
         return output.decode()

@@ -62,6 +62,11 @@ def vecferry_command() -> list[str]:
     return [str(script)] if script.exists() else [sys.executable, "-m", "service"]
 
 
+def clean_environment() -> dict[str, str]:
+    """Return our environment without ``VECFERRY_*``: the reader's own settings are not the demo's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("VECFERRY_")}
+
+
 def free_port() -> int:
     """Return a port of the loopback interface that nobody listened on a moment ago."""
     with socket.socket() as probe:
@@ -80,7 +85,7 @@ async def running(
         process = await asyncio.create_subprocess_exec(
             *vecferry_command(),
             *arguments,
-            env={**os.environ, **environment},
+            env=clean_environment() | dict(environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,

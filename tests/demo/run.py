@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -78,14 +79,14 @@ async def _proxy(
     async with running("vecferry", ["serve"], environment, work) as proxy:
         url = f"http://{_HOST}:{port}"
         await wait_for_url(proxy, f"{url}/readyz")
-        yield proxy, url, Operator(environment)
+        yield proxy, url, Operator(environment, work / "operator.log")
 
 
 async def run(prepared: Prepared, work: Path, show: Show) -> Verdict:
     """Perform the demo; what goes wrong with the product is in the verdict, never raised."""
     journal = Journal()
     checked: Checked | None = None
-    failure: str | None = None
+    reasons: list[str] = []
     try:
         async with (
             started(prepared, work, show) as system,
@@ -96,10 +97,16 @@ async def run(prepared: Prepared, work: Path, show: Show) -> Verdict:
             migration = Migration(system.addresses, system.operator, crowd, journal, show)
             checked = await _under_traffic(system, crowd, migration, prepared)
     except* DemoFailed as failures:
-        failure = "; ".join(_texts(failures))
-    show.complaints(journal)
-    for difference in checked.differing[:5] if checked else ():
-        show.say(f"  {difference}")
+        reasons += [str(failure) for failure in _leaves(failures)]
+    except* Exception as failures:  # noqa: BLE001 - what a store answers can break any reader
+        show.say("".join(traceback.format_exception(failures)))
+        reasons += [f"{type(failure).__name__}: {failure}" for failure in _leaves(failures)]
+    show.first("wrong answers", journal.complaints)
+    show.first("differences", checked.differing if checked else ())
+    for reason in reasons:
+        show.say(reason)
+    headlines = [reason.partition("\n")[0] for reason in reasons]
+    failure = "; ".join(dict.fromkeys(headlines)) or None
     return Verdict(journal.requests, len(journal.complaints), checked, failure)
 
 
@@ -120,12 +127,8 @@ async def _under_traffic(
     return Checked(checked.points, [*checked.differing, *late], checked.parity)
 
 
-def _texts(failures: ExceptionGroup[DemoFailed]) -> list[str]:
-    found: list[str] = []
-    for failure in failures.exceptions:
-        match failure:
-            case ExceptionGroup():
-                found += _texts(failure)
-            case DemoFailed():
-                found.append(str(failure))
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found

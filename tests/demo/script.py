@@ -19,7 +19,7 @@ class Step:
     name: str
     stage: str
     commands: tuple[Command, ...] = ()
-    dwell_seconds: float = 3.0
+    dwell_seconds: float = 2.0
     least_samples: int = 0
 
 
@@ -36,7 +36,7 @@ def _to(name: str, stage: str, *options: str, verified: bool = False, samples: i
 VERIFY: Command = ("verify", PATTERN)
 
 UNTIL_CHECK = (
-    Step("off", "off", dwell_seconds=2.0),
+    Step("off", "off"),
     _to("dualwrite", "dualwrite"),
     Step("backfill", "dualwrite", (("backfill", PATTERN),), dwell_seconds=1.0),
     _to("shadow", "shadow", verified=True, samples=30),

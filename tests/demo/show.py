@@ -1,7 +1,7 @@
 """What the demo prints: progress bars and a live line on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -16,7 +16,7 @@ _COLUMNS = (
     f"{'parity':>9}{'p50 ms':>9}{'p99 ms':>9}"
 )
 _REFRESHES_PER_SECOND = 5
-_SHOWN_COMPLAINTS = 5
+_SHOWN = 5
 
 
 def stage_line(section: Section, parity: float | None) -> str:
@@ -95,10 +95,9 @@ class Show:
         finally:
             self.say(stage_line(section, self.parity))
 
-    def complaints(self, journal: Journal) -> None:
-        """Print the first wrong answers."""
-        for complaint in journal.complaints[:_SHOWN_COMPLAINTS]:
-            self.say(f"  {complaint}")
-        more = len(journal.complaints) - _SHOWN_COMPLAINTS
-        if more > 0:
-            self.say(f"  … and {more} more")
+    def first(self, what: str, items: Sequence[object]) -> None:
+        """Print the first of the items, and how many there are."""
+        if items:
+            self.say(f"  {len(items)} {what}:")
+        for item in items[:_SHOWN]:
+            self.say(f"    {item}")

@@ -1,12 +1,29 @@
 """Tests of the independent check."""
 
+import asyncpg
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qdrant_client import AsyncQdrantClient
+from qdrant_client.models import PointStruct
 
 from service.model.ids import encode_key, parse_point_id
-from tests.demo.check import Contents, Differs, Stored, canonical, differences, id_of_key
+from service.model.operations import ByIds, Delete, Upsert
+from service.model.points import UNNAMED, Payload, Point
+from service.model.qdrant import CreateCollection, Distance, VectorParams
+from service.stores.postgres.database import Database
+from service.stores.postgres.store import PgStore
+from tests.demo.check import (
+    Contents,
+    Differs,
+    Stored,
+    canonical,
+    differences,
+    id_of_key,
+    read_postgres,
+    read_qdrant,
+)
 
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
 
@@ -68,3 +85,72 @@ def test_what_is_not_a_key_is_refused(key: bytes) -> None:
     """A wrong kind or length is an error, not a point."""
     with pytest.raises(ValueError, match="not a key"):
         id_of_key(key)
+
+
+UUID = "6c2b1c2e-0c3b-4d6e-9a57-3b1f5f5f0a11"
+PARAMS = VectorParams(size=2, distance=Distance.COSINE)
+PAYLOADS: dict[int | str, Payload] = {
+    7: {"text": "sieben", "n": 1},
+    2**63 + 5: {},
+    UUID: {"list": [1, {"deep": None}]},
+}
+
+
+async def fill_qdrant(url: str, collection: str) -> None:
+    """Write three points, and one that is deleted again."""
+    client = AsyncQdrantClient(url=url)
+    await client.create_collection(collection, vectors_config=PARAMS)
+    vector = VECTOR.tolist()
+    points = [PointStruct(id=i, vector=vector, payload=p) for i, p in PAYLOADS.items()]
+    gone = PointStruct(id=99, vector=vector, payload={})
+    await client.upsert(collection, [*points, gone], wait=True)
+    await client.delete(collection, [99], wait=True)
+    await client.close()
+
+
+async def fill_postgres(database: Database, collection: str) -> None:
+    """Write the same points through the product's own store."""
+    store = PgStore(database)
+    await store.create_collection(collection, CreateCollection(vectors=PARAMS))
+    points = [Point(i, {UNNAMED: VECTOR}, dict(p)) for i, p in PAYLOADS.items()]
+    gone = Point(99, {UNNAMED: VECTOR}, {})
+    await store.apply(collection, Upsert([*points, gone]), wait=True)
+    await store.apply(collection, Delete(ByIds((99,))), wait=True)
+
+
+async def test_equal_stores_read_equal_and_a_change_by_hand_is_found(
+    qdrant_url: str, collection_name: str, database: Database, database_url: str
+) -> None:
+    """The readers see every point of real stores, tombstones left out, and every tampering."""
+    await fill_qdrant(qdrant_url, collection_name)
+    await fill_postgres(database, collection_name)
+    source = await read_qdrant(qdrant_url, collection_name)
+    assert source.keys() == PAYLOADS.keys()
+    assert differences(source, await read_postgres(database_url, collection_name)) == []
+
+    connection = await asyncpg.connect(database_url)
+    number = await connection.fetchval("SELECT id FROM vecferry.collections")
+    await connection.execute(
+        f"UPDATE vecferry_data.points_{number} SET payload = '{{}}' WHERE key = $1", encode_key(7)
+    )
+    await connection.execute(
+        f"UPDATE vecferry_data.vectors_{number}_0 SET embedding = '[1,0]' WHERE key = $1",
+        encode_key(UUID),
+    )
+    await connection.execute(
+        f"UPDATE vecferry_data.points_{number} SET deleted = true WHERE key = $1",
+        encode_key(2**63 + 5),
+    )
+    await connection.close()
+    found = differences(source, await read_postgres(database_url, collection_name))
+    assert {(difference.id, difference.differs) for difference in found} == {
+        (7, Differs.PAYLOAD),
+        (UUID, Differs.VECTOR),
+        (2**63 + 5, Differs.MISSING),
+    }
+
+
+async def test_a_collection_without_tables_is_an_error(database_url: str) -> None:
+    """An absent collection is never read as an empty one."""
+    with pytest.raises(LookupError, match="0 vector tables"):
+        await read_postgres(database_url, "user_nobody_transcriptions")

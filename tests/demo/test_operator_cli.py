@@ -52,22 +52,25 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return script
 
 
-async def test_a_command_gets_arguments_and_environment(stand_in: Path) -> None:
-    """What it prints is returned."""
+async def test_a_command_gets_arguments_and_environment(stand_in: Path, tmp_path: Path) -> None:
+    """What it prints is returned and logged."""
     stand_in.write_text("import os, sys; print(sys.argv[1:], os.environ['VECFERRY_X'])")
-    printed = await Operator({"VECFERRY_X": "y"}).run("stage", "set", "a*", "live")
+    printed = await Operator({"VECFERRY_X": "y"}, tmp_path / "log").run(
+        "stage", "set", "a*", "live"
+    )
     assert printed.strip() == "['stage', 'set', 'a*', 'live'] y"
+    assert (tmp_path / "log").read_text().startswith("$ vecferry stage set a* live  # ")
 
 
-async def test_a_failed_command_shows_what_it_printed(stand_in: Path) -> None:
+async def test_a_failed_command_shows_what_it_printed(stand_in: Path, tmp_path: Path) -> None:
     """An exit code is never ignored."""
     stand_in.write_text("import sys; print('no way from off to live'); sys.exit(1)")
     with pytest.raises(CommandFailed, match=r"(?s)vecferry stage: exit code 1.*no way from off"):
-        await Operator({}).run("stage")
+        await Operator({}, tmp_path / "log").run("stage")
 
 
-async def test_a_ledger_that_stays_is_an_error(stand_in: Path) -> None:
+async def test_a_ledger_that_stays_is_an_error(stand_in: Path, tmp_path: Path) -> None:
     """The check does not begin while anything is owed."""
     stand_in.write_text(f"print({json.dumps(STATUS)!r})")
     with pytest.raises(CommandFailed, match="ledger is not empty"):
-        await Operator({}).wait_for_empty_ledger(0.5)
+        await Operator({}, tmp_path / "log").wait_for_empty_ledger(0.5)

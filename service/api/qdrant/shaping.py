@@ -22,6 +22,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from service.api.qdrant.datetimes import parse_datetime
 from service.api.qdrant.paths import Path, malformed
 from service.api.qdrant.reading import as_point_id
+from service.api.qdrant.reasons import one_reason
 from service.errors import MalformedBody
 from service.model.qdrant import Filter, PayloadSelectorExclude, PayloadSelectorInclude
 
@@ -87,25 +88,22 @@ def _shape_object(value: dict[str, Any], members: tuple[Any, ...], path: Path) -
 
 
 def _first_valid(value: dict[str, Any], candidates: list[Any], path: Path) -> object:
-    """Return the shape of the first candidate that validates, else of the one nearest to it."""
-    nearest: tuple[int, object] | None = None
-    refusal: MalformedBody | None = None
+    """Return the shape of the first candidate that validates. Raises what the nearest one lacks."""
+    refusals: list[tuple[int, MalformedBody]] = []
     for candidate in candidates:
         try:
             shaped = _shape_as(value, candidate, path)
         except MalformedBody as error:
-            refusal = error
+            refusals.append((0, error))
             continue
         try:
             _adapter(candidate).validate_json(orjson.dumps(shaped), strict=True)
         except ValidationError as error:
-            if nearest is None or error.error_count() < nearest[0]:
-                nearest = (error.error_count(), shaped)
+            at, reason = one_reason(error, shaped)
+            refusals.append((error.error_count(), malformed((*path, *at), reason)))
         else:
             return shaped
-    if refusal is not None:
-        raise refusal
-    return nearest[1] if nearest else value
+    raise min(refusals, key=lambda refusal: refusal[0])[1]
 
 
 def _shape_as(value: dict[str, Any], member: Type, path: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class _Replies(asyncio.Protocol):
             else:
                 future.set_result(reply.value)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
         for future in self.waiting.values():
             if not future.done():
                 future.set_exception(SourceUnavailable("lost its engine process"))
@@ -127,9 +127,7 @@ class Channel:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = self._spawn(theirs.fileno())
-        transport, replies = await asyncio.get_running_loop().create_connection(
-            _Replies, sock=ours
-        )
+        transport, replies = await asyncio.get_running_loop().create_connection(_Replies, sock=ours)
         return replies, transport
 
     def _spawn(self, descriptor: int) -> subprocess.Popen[bytes]:

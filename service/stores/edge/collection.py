@@ -127,7 +127,7 @@ class Collection:
 
     def retrieve(self, request: PointRequest) -> list[Record]:
         """Return the points that exist, in the request's order."""
-        ids = list(dict.fromkeys(canonical_id(point_id) for point_id in request.ids))
+        ids: list[Any] = list(dict.fromkeys(canonical_id(point_id) for point_id in request.ids))
         with engine_errors():
             records = self._shard.retrieve(
                 ids, engine_selector(request.with_payload), request.with_vector or False
@@ -177,7 +177,7 @@ class Collection:
         records = self._shard.retrieve([point_id], with_payload=False, with_vector=[using])
         if not records:
             raise PointNotFound(f"No point with id {point_id} found")
-        vector = records[0].vector
+        vector: Any = records[0].vector
         if isinstance(vector, dict):
             vector = vector.get(using)
         if vector is None:
@@ -246,9 +246,7 @@ class Collection:
 
     def update(self, update: UpdateCollection) -> None:
         """Change parameters; the vectors are indexed anew with them, in the background."""
-        self._store(
-            replace(self._manifest, request=merge(self._manifest.request, update))
-        )
+        self._store(replace(self._manifest, request=merge(self._manifest.request, update)))
         self._schedule.demanded = True
 
     def _store(self, manifest: Manifest) -> None:
@@ -298,7 +296,7 @@ class Collection:
         try:
             finished = rebuild.step()
         except ChildProcessError as error:
-            log.error("index_rebuild_failed", collection=self.name, reason=str(error))
+            log.warning("index_rebuild_failed", collection=self.name, reason=str(error))
             self._drop_rebuild(now)
             return
         if finished is None:

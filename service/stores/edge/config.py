@@ -1,4 +1,4 @@
-"""A collection's creation request: as the engine's configuration, echoed with Qdrant's defaults, and changed by PATCH."""
+"""A collection's creation request: for the engine, as Qdrant echoes it, and changed by PATCH."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from service.model.qdrant import (
     ProductQuantization,
     QuantizationConfig,
     ScalarQuantization,
+    SparseIndexParams,
     SparseVectorParams,
     TurboQuantization,
     UpdateCollection,
@@ -220,10 +221,13 @@ def _merge_quantization(
 
 
 def _dense(params: VectorParams, request: CreateCollection) -> edge.EdgeVectorParams:
-    own_hnsw = params.hnsw_config and _hnsw(overlay(hnsw(request), params.hnsw_config))
-    multi = params.multivector_config and edge.MultiVectorConfig(
-        engine_enum(edge.MultiVectorComparator, params.multivector_config.comparator)
-    )
+    own_hnsw = None
+    if params.hnsw_config is not None:
+        own_hnsw = _hnsw(overlay(hnsw(request), params.hnsw_config))
+    multi = None
+    if params.multivector_config is not None:
+        comparator = params.multivector_config.comparator
+        multi = edge.MultiVectorConfig(engine_enum(edge.MultiVectorComparator, comparator))
     return edge.EdgeVectorParams(
         size=params.size,
         distance=engine_enum(edge.Distance, params.distance),
@@ -237,13 +241,13 @@ def _dense(params: VectorParams, request: CreateCollection) -> edge.EdgeVectorPa
 
 
 def _sparse(params: SparseVectorParams) -> edge.EdgeSparseVectorParams:
-    index = params.index
+    index = params.index or SparseIndexParams()
     return edge.EdgeSparseVectorParams(
-        full_scan_threshold=index and index.full_scan_threshold,
-        on_disk=index and index.on_disk,
+        full_scan_threshold=index.full_scan_threshold,
+        on_disk=index.on_disk,
         modifier=edge.Modifier.Idf if params.modifier is Modifier.IDF else None,
-        datatype=index and engine_enum(edge.VectorStorageDatatype, index.datatype),
-        memory=index and engine_enum(edge.Memory, index.memory),
+        datatype=engine_enum(edge.VectorStorageDatatype, index.datatype),
+        memory=engine_enum(edge.Memory, index.memory),
     )
 
 

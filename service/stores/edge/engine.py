@@ -96,10 +96,7 @@ class Engine:
     def tick(self) -> Iterator[Reply]:
         """Do what is due in every collection, then the held writes that may run now."""
         for collection in list(self._collections.values()):
-            now = time.monotonic()
-            due = collection.next_tick(now)
-            if due is not None and now >= due:
-                collection.tick(now)
+            collection.tick(time.monotonic())
         for name in list(self._held):
             held = self._held[name]
             while held and not self._holds_writes(name):

@@ -50,16 +50,15 @@ def engine_filter(
     """
     if wanted is None:
         return None
-    minimum = wanted.min_should
+    minimum = None
+    if wanted.min_should is not None:
+        of = _clause(wanted.min_should.conditions, f"{path}.min_should.conditions", booleans)
+        minimum = edge.MinShould(of or [], wanted.min_should.min_count)
     return edge.Filter(
         must=_clause(wanted.must, f"{path}.must", booleans),
         should=_clause(wanted.should, f"{path}.should", booleans),
         must_not=_clause(wanted.must_not, f"{path}.must_not", booleans),
-        min_should=minimum
-        and edge.MinShould(
-            _clause(minimum.conditions, f"{path}.min_should.conditions", booleans) or [],
-            minimum.min_count,
-        ),
+        min_should=minimum,
     )
 
 
@@ -198,6 +197,4 @@ def _geo(point: GeoPoint) -> edge.GeoPoint:
 
 
 def _count(wanted: ValuesCount | None) -> Any:
-    return wanted and edge.ValuesCount(
-        lt=wanted.lt, gt=wanted.gt, lte=wanted.lte, gte=wanted.gte
-    )
+    return wanted and edge.ValuesCount(lt=wanted.lt, gt=wanted.gt, lte=wanted.lte, gte=wanted.gte)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import qdrant_edge as edge
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from service.errors import MalformedBody
 from service.model.qdrant import (
@@ -12,6 +12,7 @@ from service.model.qdrant import (
     Memory,
     PayloadFieldSchema,
     PayloadIndexInfo,
+    PayloadSchemaParams,
     PayloadSchemaType,
     SnowballParams,
     StopwordsSet,
@@ -23,12 +24,10 @@ from service.stores.edge.enums import engine_enum
 _SCHEMA: TypeAdapter[Any] = TypeAdapter(PayloadFieldSchema)
 
 
-def parse_schema(schema: Any) -> PayloadSchemaType | BaseModel:
+def parse_schema(schema: Any) -> PayloadSchemaType | PayloadSchemaParams:
     """Return the model of a ``field_schema``; raises ``MalformedBody``."""
-    if isinstance(schema, PayloadSchemaType | BaseModel):
-        return schema
     try:
-        parsed: PayloadSchemaType | BaseModel = _SCHEMA.validate_python(schema)
+        parsed: PayloadSchemaType | PayloadSchemaParams = _SCHEMA.validate_python(schema)
     except ValidationError as error:
         raise MalformedBody(f"field_schema: {error.errors()[0]['msg']}") from error
     return parsed
@@ -51,7 +50,7 @@ def index_info(schema: Any, points: int) -> PayloadIndexInfo:
         return PayloadIndexInfo(data_type=parsed, points=points)
     return PayloadIndexInfo(
         data_type=PayloadSchemaType(parsed.model_dump()["type"].value),
-        params=parsed,  # type: ignore[arg-type] - the same union, which the adapter does not tell
+        params=parsed,
         points=points,
     )
 

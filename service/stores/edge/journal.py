@@ -28,7 +28,9 @@ class Journal:
         self._numbers = os.open(directory / "numbers", os.O_RDWR | os.O_CREAT, 0o600)
         self._entries = os.open(directory / "journal", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         stored = os.pread(self._numbers, _NUMBERS.size, 0)
-        self._given, self._applied = _NUMBERS.unpack(stored) if stored else (-1, -1)
+        given, applied = _NUMBERS.unpack(stored) if stored else (-1, -1)
+        self._given: int = given
+        self._applied: int = applied
         self.pending: deque[tuple[int, Operation]] = deque(
             entry for entry in _entries(self._entries) if entry[0] > self._applied
         )

@@ -101,12 +101,13 @@ def _select(
     """Call the engine's constructor for ids, or its sibling ``…_by_filter``."""
     match chosen:
         case ByIds(ids=ids):
-            return getattr(make, name)(_ids(ids), *rest)
+            made: edge.UpdateOperation = getattr(make, name)(_ids(ids), *rest)
         case ByFilter(filter=wanted):
             matching = engine_filter(wanted, "filter", booleans)
-            return getattr(make, f"{name}_by_filter")(matching, *rest)
+            made = getattr(make, f"{name}_by_filter")(matching, *rest)
         case _:
             assert_never(chosen)
+    return made
 
 
 def _ids(ids: Sequence[Any]) -> list[Any]:

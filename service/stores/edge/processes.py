@@ -18,7 +18,7 @@ def spawn(
     module: str, arguments: Sequence[str], *, inherit: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
     """Start ``python -m module`` with these file descriptors; it reads nothing from our standard input."""
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.DEVNULL,
         env=child_environment(),

@@ -10,6 +10,7 @@ from service.errors import BadRequest, Unsupported
 from service.model.ids import PointId
 from service.model.points import UNNAMED
 from service.model.qdrant import (
+    AcornSearchParams,
     ContextQuery,
     DiscoverQuery,
     Document,
@@ -23,6 +24,7 @@ from service.model.qdrant import (
     OrderBy,
     OrderByQuery,
     Prefetch,
+    QuantizationSearchParams,
     QueryInterface,
     QueryRequest,
     RecommendQuery,
@@ -106,10 +108,9 @@ class QueryTranslator:
         match query:
             case None:
                 return None
-            case NearestQuery(nearest=nearest, mmr=None):
-                return edge.Query.Nearest(self._vector(nearest, using, path), using)
-            case NearestQuery(nearest=nearest, mmr=Mmr() as mmr):
-                return self._mmr(self._vector(nearest, using, path), mmr, owner)
+            case NearestQuery(nearest=nearest, mmr=mmr):
+                vector = self._vector(nearest, using, path)
+                return self._mmr(vector, mmr, owner) if mmr else edge.Query.Nearest(vector, using)
             case RecommendQuery():
                 return self._recommend(query, using, path)
             case FusionQuery(fusion=Fusion.RRF):
@@ -179,21 +180,24 @@ def _params(params: SearchParams | None) -> edge.SearchParams | None:
         return None
     if params.idf is not None:
         raise Unsupported("params.idf")
-    quantization, acorn = params.quantization, params.acorn
     return edge.SearchParams(
         hnsw_ef=params.hnsw_ef,
         exact=bool(params.exact),
         indexed_only=bool(params.indexed_only),
-        quantization=quantization
-        and edge.QuantizationSearchParams(
-            ignore=bool(quantization.ignore),
-            rescore=quantization.rescore,
-            oversampling=quantization.oversampling,
-        ),
-        acorn=acorn
-        and edge.AcornSearchParams(
-            enable=bool(acorn.enable), max_selectivity=acorn.max_selectivity
-        ),
+        quantization=_quantization(params.quantization),
+        acorn=_acorn(params.acorn),
+    )
+
+
+def _quantization(wanted: QuantizationSearchParams | None) -> Any:
+    return wanted and edge.QuantizationSearchParams(
+        ignore=bool(wanted.ignore), rescore=wanted.rescore, oversampling=wanted.oversampling
+    )
+
+
+def _acorn(wanted: AcornSearchParams | None) -> Any:
+    return wanted and edge.AcornSearchParams(
+        enable=bool(wanted.enable), max_selectivity=wanted.max_selectivity
     )
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from service.stores.edge.failures import engine_errors
 from service.errors import VecferryError
+from service.stores.edge.failures import engine_errors
 from service.stores.edge.processes import spawn
 
 _OPERATIONS_PER_STEP = 20

@@ -51,9 +51,7 @@ def _check_vector(name: str, value: VectorValue, spec: VectorSpec) -> None:
     if value.shape[-1] != spec.size or not value.size:
         whose = f" for vector '{name}'" if name else ""
         got = value.shape[-1] if value.size else 0
-        raise WrongInput(
-            f"Vector dimension error: expected dim: {spec.size}, got {got}{whose}"
-        )
+        raise WrongInput(f"Vector dimension error: expected dim: {spec.size}, got {got}{whose}")
 
 
 def engine_vector(value: VectorValue) -> Any:

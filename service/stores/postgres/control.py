@@ -77,13 +77,9 @@ class PostgresControl:
         return status == "UPDATE 1"
 
     async def leave(self, instance: UUID) -> None:
-        """Take an instance off the list, unless it leaves intents behind for others to adopt."""
+        """Take an instance off the list; whatever intents it leaves behind may be adopted at once."""
         async with self._database.connection() as connection:
-            await connection.execute(
-                "DELETE FROM vecferry.instances WHERE id = $1"
-                " AND NOT EXISTS (SELECT 1 FROM vecferry.intents WHERE owner = $1)",
-                instance,
-            )
+            await connection.execute("DELETE FROM vecferry.instances WHERE id = $1", instance)
 
     async def waiting_for(self, revision: int, *, stale_after_seconds: float) -> list[Waiting]:
         """Return live instances that have not confirmed the revision."""

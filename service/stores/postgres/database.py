@@ -106,15 +106,15 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a ``READ COMMITTED`` transaction; committed when the block ends well."""
-        async with self.connection() as connection:
-            async with connection.transaction(isolation="read_committed"):
-                if self.pooled:
-                    await connection.execute(
-                        "".join(
-                            f"SET LOCAL {k} = '{v}';" for k, v in self._limits.settings().items()
-                        )
-                    )
-                yield connection
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation="read_committed"),
+        ):
+            if self.pooled:
+                await connection.execute(
+                    "".join(f"SET LOCAL {k} = '{v}';" for k, v in self._limits.settings().items())
+                )
+            yield connection
 
     async def close(self) -> None:
         """Wait for lent connections and close all."""

@@ -58,6 +58,8 @@ _ADOPT = """
     ORDER BY m.created_at
 """
 
+_HOLD = "SELECT id FROM vecferry.intents WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE"
+
 _OWING = """
     SELECT EXISTS (
         SELECT 1 FROM vecferry.intents AS i
@@ -125,7 +127,8 @@ class PostgresIntents:
     ) -> Settled:
         """Copy the source's present state of these ids to the target and delete the intents."""
         async with self._database.transaction() as connection:
-            tables = await _locked_tables(connection, generation, keys, Side.SOURCE)
+            await writes.lock(connection, generation, keys)
+            tables = await _held_tables(connection, generation, intents, Side.SOURCE)
             if not isinstance(tables, CollectionTables):
                 return await _discard(connection, tables, intents)
             ids = [decode_key(key) for key in keys]
@@ -137,9 +140,14 @@ class PostgresIntents:
     async def settle_source(
         self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], push: Push
     ) -> Settled:
-        """Copy the target's present state of these ids to the source and delete the intents."""
+        """Copy the target's present state of these ids to the source and delete the intents.
+
+        A write that commits while the copy is under way has an intent of its own and is copied after it.
+        """
         async with self._database.transaction() as connection:
-            tables = await _locked_tables(connection, generation, keys, Side.TARGET)
+            # Locks of their own space: pushes to the source take turns, writers never wait for one.
+            await writes.lock(connection, -generation, keys)
+            tables = await _held_tables(connection, generation, intents, Side.TARGET)
             if not isinstance(tables, CollectionTables):
                 return await _discard(connection, tables, intents)
             present = await reads.whole_points(connection, tables, keys)
@@ -164,15 +172,19 @@ async def insert(connection: Connection, intents: Sequence[Intent], *, owner: UU
     return {row["id"] for row in rows}
 
 
-async def _locked_tables(
-    connection: Connection, generation: int, keys: Sequence[bytes], right: Side
+async def _held_tables(
+    connection: Connection, generation: int, intents: Sequence[UUID], right: Side
 ) -> CollectionTables | Settled:
-    """Lock the ids, then look (in a later statement) whether there still is something to make equal."""
-    await writes.lock(connection, generation, keys)
+    """Hold the intents and say where their data is, or why there is nothing to make equal.
+
+    Called after the ids were locked, in later statements. A change of authority needs an empty ledger, so it cannot
+    happen while an intent is held; the control row itself is not locked, because a store may be slow to answer.
+    """
+    held = await connection.fetch(_HOLD, list(intents))
     stage = await connection.fetchval(
-        "SELECT stage FROM vecferry.control WHERE generation = $1 FOR SHARE", generation
+        "SELECT stage FROM vecferry.control WHERE generation = $1", generation
     )
-    if stage is None or not mirrors(Stage(stage)):
+    if not held or stage is None or not mirrors(Stage(stage)):
         return Settled.GONE
     if authority(Stage(stage)) is not right:
         return Settled.REVERSED

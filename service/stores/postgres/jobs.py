@@ -99,9 +99,9 @@ class PostgresJobs:
 
 
 async def _hold(connection: Connection, job: Job) -> catalog.CollectionTables:
-    """Lock the collection, then the job, in the order in which a drop takes them."""
+    """Lock the job's row; a drop of the collection deletes it first, and so waits for the page."""
     try:
-        tables = await catalog.get_shared(connection, job.collection)
+        tables = await catalog.get(connection, job.collection)
     except CollectionNotFound as error:
         raise _replaced(job) from error
     held = await connection.fetchval(_HOLD, job.generation, job.attempt, _key(job.cursor))

@@ -1,7 +1,7 @@
 """Locks on ids: every writer takes them before it reads what it will overwrite.
 
-The ids of a collection share 512 stripes, so that a batch of any size takes a bounded number of locks; they are taken in
-ascending order in one statement, so that two batches cannot deadlock.
+The ids of a collection share 512 stripes, so that a batch of any size takes a bounded number of locks; they
+are taken in ascending order in one statement, so that two batches cannot deadlock.
 """
 
 from collections.abc import Sequence

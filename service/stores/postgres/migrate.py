@@ -1,7 +1,7 @@
 """Brings a database up to date: the extension, then the numbered SQL files that it has not seen.
 
-Each file runs once, in order, in a transaction of its own, under an advisory lock so that several processes may start at
-the same time. Needs a direct connection only for the right to create things; a transaction pooler works too.
+All missing files run in order in one transaction, under an advisory lock, so that several processes may start
+at the same time. A transaction pooler is good enough.
 """
 
 from importlib import resources

@@ -59,8 +59,8 @@ class Search:
 async def query(conn: Connection, tables: CollectionTables, request: QueryRequest) -> list[Hit]:
     """Return the best points, best first, ties by key; call it in a transaction.
 
-    Raises ``Unsupported`` with the path of what this store cannot answer, ``WrongInput`` for a vector that does not fit,
-    ``PointNotFound`` for an id that has no such vector.
+    Raises ``Unsupported`` with the path of what this store cannot answer, ``WrongInput`` for a vector that
+    does not fit, ``PointNotFound`` for an id that has no such vector.
     """
     _refuse_unsupported(request)
     wanted = shape(tables, request.with_payload, request.with_vector)

@@ -16,7 +16,10 @@ _UNIT = np.float32(1e-6)
 
 def prepared(tables: CollectionTables, vectors: Vectors) -> Mapping[str, Vector]:
     """Return the vectors as they are stored, by name. Raises ``WrongInput`` for one that does not fit."""
-    return {name: stored(vector_table(tables, name), value) for name, value in vectors.items()}
+    return {
+        name: stored(vector_table(tables, name), value, whose=f" for vector '{name}'" if name else "")
+        for name, value in vectors.items()
+    }
 
 
 def vector_table(tables: CollectionTables, name: str) -> VectorTable:
@@ -28,14 +31,17 @@ def vector_table(tables: CollectionTables, name: str) -> VectorTable:
         raise WrongInput(message) from None
 
 
-def stored(table: VectorTable, value: VectorValue) -> Vector:
-    """Return one vector as it is stored and searched for: float32, of length 1 for cosine."""
+def stored(table: VectorTable, value: VectorValue, *, whose: str = "") -> Vector:
+    """Return one vector as it is stored and searched for: float32, of length 1 for cosine.
+
+    ``whose`` ends the text of a wrong dimension: Qdrant names the vector when it writes, not when it searches.
+    """
     if not isinstance(value, np.ndarray):
         raise WrongInput("Conversion between sparse and regular vectors failed")
     if value.ndim != 1:
         raise WrongInput("Conversion between multi and regular vectors failed")
     if len(value) != table.size:
-        message = f"Vector dimension error: expected dim: {table.size}, got {len(value)}"
+        message = f"Vector dimension error: expected dim: {table.size}, got {len(value)}{whose}"
         raise WrongInput(message)
     value = value.astype(np.float32, copy=False)
     return Vector(normalised(value) if table.distance is Distance.COSINE else value)

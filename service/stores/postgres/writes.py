@@ -79,8 +79,8 @@ async def write(
 ) -> int:
     """Apply the operation to those keys and return its number; a filter is checked once more.
 
-    Raises ``WrongInput`` for vectors that do not fit and ``PointNotFound`` for ids that must exist; the transaction must
-    then be rolled back.
+    Raises ``WrongInput`` for vectors that do not fit and ``PointNotFound`` for ids that must exist; the
+    transaction must then be rolled back.
     """
     version = await rows.next_version(conn)
     match operation:
@@ -112,7 +112,8 @@ async def mirror(
 ) -> None:
     """Make these ids exactly what the other store says: whole points, and tombstones for the absent.
 
-    The number of statements depends only on the number of named vectors. Raises ``WrongInput`` when a point does not fit.
+    The number of statements depends only on the number of named vectors. Raises ``WrongInput`` when a point
+    does not fit.
     """
     batch = rows.batch(tables, present)
     gone = [key for key in sorted_keys(absent) if key not in batch]
@@ -218,7 +219,7 @@ async def _write_vectors(
         await rows.write_vectors(conn, table, having)
 
 
-async def _delete_vectors(  # noqa: PLR0913, PLR0917
+async def _delete_vectors(  # noqa: PLR0917
     conn: Connection,
     tables: CollectionTables,
     selector: Selector,

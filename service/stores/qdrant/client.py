@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
@@ -16,6 +17,7 @@ from service.errors import CollectionNotFound, SourceUnavailable, StoreAnswered
 KEEP_ALIVE_SECONDS = 4.0
 """Shorter than the five seconds after which Qdrant's HTTP server closes an idle connection."""
 
+_LARGE_BYTES = 1 << 20
 _NO_COLLECTION = "Not found: Collection `"
 _COLLECTIONS = "/collections/"
 
@@ -77,7 +79,7 @@ class QdrantHttp:
         url = URL(self._base + path, encoded=True)
         async with (
             failures(),
-            self._open().request(method, url, data=body, params=params) as response,
+            self._open().request(method, url, data=in_pieces(body), params=params) as response,
         ):
             answer = await response.read()
         if response.status >= HTTPStatus.BAD_REQUEST:
@@ -96,6 +98,11 @@ class QdrantHttp:
                 middlewares=(once,),
             )
         return self._session
+
+
+def in_pieces(body: bytes | None) -> bytes | BytesIO | None:
+    """Return a large body as a stream, which the event loop can send beside other work."""
+    return BytesIO(body) if body is not None and len(body) > _LARGE_BYTES else body
 
 
 @asynccontextmanager

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from service.errors import CollectionExists, SourceUnavailable, StoreAnswered
 from service.model.ids import PointId
-from service.model.operations import ByIds, DeletePayload, Operation, UpdateResult
+from service.model.operations import ByFilter, ByIds, DeletePayload, Operation, UpdateResult
 from service.model.points import Hit, Page, Record
 from service.model.qdrant import (
     CollectionInfo,
     CountRequest,
     CreateCollection,
+    Filter,
+    HasIdCondition,
     PointRequest,
     QueryRequest,
     ScrollRequest,
@@ -67,6 +69,11 @@ class QdrantStore:
         """Drop the collection; false when it was not there."""
         return await self._change("DELETE", name)
 
+    async def aliases(self) -> dict[str, str]:
+        """Return the collection that every alias stands for."""
+        result = await self._http.request("GET", "/aliases")
+        return {alias["alias_name"]: alias["collection_name"] for alias in result["aliases"]}
+
     async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
         """Return the points that exist, in the request's order."""
         result = await self._post(collection, "/points", request)
@@ -117,6 +124,17 @@ class QdrantStore:
             if error.code != HTTPStatus.NOT_FOUND:
                 raise
             return
+        if result.status is not UpdateStatus.COMPLETED:
+            reason = f"answered a barrier with {result.status}"
+            raise SourceUnavailable(reason)
+
+    async def drain(self, collection: str) -> None:
+        """Return when every write to the collection that Qdrant took before is applied, on every shard.
+
+        A waited operation on a filter goes through the queues of all shards; this one matches nothing.
+        """
+        nothing = DeletePayload(ByFilter(Filter(must=[HasIdCondition(has_id=[])])), (BARRIER_KEY,))
+        result = await self.apply(collection, nothing, wait=True)
         if result.status is not UpdateStatus.COMPLETED:
             reason = f"answered a barrier with {result.status}"
             raise SourceUnavailable(reason)

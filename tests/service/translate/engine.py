@@ -25,13 +25,12 @@ def store(shard: edge.EdgeShard, payloads: Mapping[int, Payload]) -> None:
     shard.update(edge.UpdateOperation.upsert_points(points))
 
 
-def payload(shard: edge.EdgeShard, number: int, wanted: object = True) -> Payload:
+def payload(shard: edge.EdgeShard, number: int, wanted: Any = True) -> Payload:
     """Return the payload, or what a selector leaves of it."""
-    found: Payload = shard.retrieve([number], wanted, False)[0].payload
-    return found
+    return shard.retrieve([number], wanted, False)[0].payload or {}
 
 
-def matching(shard: edge.EdgeShard, wanted: Mapping[str, Any], limit: int) -> set[int]:
+def matching(shard: edge.EdgeShard, wanted: Mapping[str, Any], limit: int) -> set[Any]:
     """Return the ids that match a filter, given as JSON."""
     request = edge.ScrollRequest(limit=limit, filter=_filter(wanted), with_payload=False)
     records, _ = shard.scroll(request)
@@ -45,7 +44,7 @@ def _filter(wanted: Mapping[str, Any]) -> edge.Filter:
         must_not=_conditions(wanted.get("must_not")),
         should=_conditions(wanted.get("should")),
         min_should=minimum
-        and edge.MinShould(_conditions(minimum["conditions"]), minimum["min_count"]),
+        and edge.MinShould(_conditions(minimum["conditions"]) or [], minimum["min_count"]),
     )
 
 

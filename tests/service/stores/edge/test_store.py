@@ -31,7 +31,7 @@ from service.model.operations import (
     UpdateVectors,
     Upsert,
 )
-from service.model.points import UNNAMED, Point, SparseVector
+from service.model.points import UNNAMED, Point, SparseVector, VectorValue
 from service.model.qdrant import (
     CountRequest,
     CreateCollection,
@@ -53,6 +53,8 @@ from service.model.qdrant import SparseVector as WireSparseVector
 from service.stores.edge.settings import EngineSettings
 from service.stores.edge.store import EdgeStore
 from tests.service.stores.edge.data import fill, plain, point, where
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 UUID = "12345678-1234-5678-1234-567812345678"
 EVERY_KIND = CreateCollection(
@@ -87,7 +89,7 @@ async def test_points_return_as_written(store: EdgeStore) -> None:
     """Every kind of vector, both kinds of id and a nested payload survive a round trip."""
     await store.create_collection("c", EVERY_KIND)
     payload = {"a": {"b": [1, 2.5, None, True]}, "big": 2**53 + 1}
-    vectors = {
+    vectors: dict[str, VectorValue] = {
         "dense": np.array([3, 0, 4], np.float32),
         "multi": np.array([[1, 2], [3, 4]], np.float32),
         "sparse": SparseVector(np.array([7, 1], np.uint32), np.array([0.5, 2], np.float32)),
@@ -141,9 +143,7 @@ async def test_searches_every_kind_of_vector(store: EdgeStore) -> None:
             {
                 "dense": np.array([1, number, 0], np.float32),
                 "multi": np.array([[number, 0]], np.float32),
-                "sparse": SparseVector(
-                    np.array([number], np.uint32), np.array([2.0], np.float32)
-                ),
+                "sparse": SparseVector(np.array([number], np.uint32), np.array([2.0], np.float32)),
             },
             {},
         )
@@ -167,9 +167,12 @@ async def test_searches_every_kind_of_vector(store: EdgeStore) -> None:
     with pytest.raises(WrongInput, match="Not existing vector name error: nope"):
         await store.query("c", QueryRequest(query=[1.0], using="nope"))
     with pytest.raises(Unsupported, match="lookup_from"):
-        await store.query("c", QueryRequest.model_validate(
-            {"query": 4, "using": "dense", "lookup_from": {"collection": "d"}}
-        ))
+        await store.query(
+            "c",
+            QueryRequest.model_validate(
+                {"query": 4, "using": "dense", "lookup_from": {"collection": "d"}}
+            ),
+        )
 
 
 async def test_query_without_a_query_is_a_scroll(store: EdgeStore) -> None:
@@ -185,7 +188,7 @@ async def test_fusion_of_prefetches(store: EdgeStore) -> None:
     leaf = {"query": [1.0, 0.0, 0.0, 0.0], "limit": 3}
     request = QueryRequest.model_validate({"prefetch": [leaf, leaf], "query": {"fusion": "rrf"}})
     hits = await store.query("c", request)
-    assert [(hit.id, hit.score) for hit in hits][0] == (2, 1.0)
+    assert (hits[0].id, hits[0].score) == (2, 1.0)
     assert len(hits) == 3
 
 
@@ -295,7 +298,9 @@ async def test_info_echoes_the_request_with_defaults(store: EdgeStore) -> None:
     assert info.payload_schema["t"].params.model_dump()["lowercase"] is True
     await store.apply("c", DeleteIndex("n"), wait=True)
     assert set((await store.collection_info("c")).payload_schema) == {"t"}
-    await store.update_collection("c", UpdateCollection(hnsw_config=HnswConfigDiff(ef_construct=64)))
+    await store.update_collection(
+        "c", UpdateCollection(hnsw_config=HnswConfigDiff(ef_construct=64))
+    )
     info = await store.collection_info("c")
     assert (info.config.hnsw_config.m, info.config.hnsw_config.ef_construct) == (8, 64)
 
@@ -349,10 +354,11 @@ async def test_nothing_answered_is_lost_when_everything_is_killed(tmp_path: Path
 
 
 async def test_a_second_store_over_the_same_directory_is_refused(
-    store: EdgeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The directory is locked as long as an engine process lives."""
     monkeypatch.setattr("service.stores.edge.store._LOCK_SECONDS", 0.2)
-    with pytest.raises(ConfigurationError, match="in use by another process"):
-        async with EdgeStore(tmp_path):
-            pass
+    async with EdgeStore(tmp_path, processes=1) as first:
+        with pytest.raises(ConfigurationError, match="in use by another process"):
+            await EdgeStore(tmp_path).__aenter__()
+        assert await first.collections() == []

@@ -1,0 +1,33 @@
+"""Checked access to parsed JSON."""
+
+from collections.abc import Callable
+
+import pytest
+
+from service.api.qdrant.reading import as_object, as_point_id, loads, required, required_list
+from service.errors import MalformedBody
+
+
+def test_what_is_there_is_returned() -> None:
+    """Values of the right kind come back as they are, ids in their one spelling."""
+    fields = as_object(loads(b'{"ids": [1], "none": null}'))
+    assert required_list(fields, "ids") == [1]
+    assert required(fields, "none") is None
+    assert as_point_id("{00000000-0000-0000-0000-00000000000A}")[-2:] == "0a"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (lambda: loads(b"{nan: NaN}"), "line 1 column"),
+        (lambda: as_object([], ("a", 0)), "a[0]: expected an object"),
+        (lambda: required({}, "x", ("a",)), "a: missing field `x`"),
+        (lambda: required_list({"x": 1}, "x"), "x: expected a list"),
+        (lambda: as_point_id(1.0), "value 1.0 is not a valid point ID"),
+    ],
+)
+def test_what_is_not_is_named(read: Callable[[], object], text: str) -> None:
+    """Everything else is a matter of format, with its place."""
+    with pytest.raises(MalformedBody) as caught:
+        read()
+    assert text in str(caught.value)

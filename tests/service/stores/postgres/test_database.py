@@ -1,0 +1,131 @@
+"""Connections: what is refused, what is translated, what an uncommon installation needs."""
+
+import asyncio
+
+import asyncpg
+import numpy as np
+import pytest
+
+from service.errors import ConfigurationError, StoreError, TargetUnavailable, WrongInput
+from service.model.operations import Upsert
+from service.model.points import Point
+from service.model.qdrant import CreateCollection, Distance, QueryRequest, VectorParams
+from service.stores.postgres.database import Database, Limits, check_version, is_pooler
+from service.stores.postgres.migrate import migrate
+from service.stores.postgres.store import PgStore
+
+
+async def test_a_database_without_the_extension_is_refused(empty_database_url: str) -> None:
+    """The error says what to do."""
+    with pytest.raises(ConfigurationError, match="run the migrations"):
+        await Database.open(empty_database_url)
+
+
+def test_old_versions_of_pgvector_are_refused() -> None:
+    """0.7 is the first with what the tables need."""
+    assert check_version("0.8.5") == (0, 8, 5)
+    assert check_version("0.10.0") > check_version("0.8.0")
+    with pytest.raises(ConfigurationError, match="too old"):
+        check_version("0.6.2")
+
+
+def test_the_poolers_port_is_recognised() -> None:
+    """6543 is where transaction poolers listen."""
+    assert is_pooler("postgresql://u:p@pooler.example:6543/postgres")
+    assert not is_pooler("postgresql://u:p@db.example:5432/postgres")
+    assert not is_pooler("postgresql:///postgres")
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_everything_works_with_the_extension_in_a_schema_of_its_own(
+    empty_database_url: str, pooled: bool
+) -> None:
+    """Types, operators and operator classes are found off the search path, also without prepared statements."""
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions")
+    await connection.close()
+    await migrate(empty_database_url)
+    database = await Database.open(empty_database_url, pooled=pooled)
+    store = PgStore(database, index_min_rows=0)
+    params = VectorParams(size=2, distance=Distance.EUCLID)
+    await store.create_collection("things", CreateCollection(vectors=params))
+    point = Point(1, {"": np.array([1, 2], dtype=np.float32)}, {})
+    for _ in range(2):
+        await store.apply("things", Upsert([point]), wait=True)
+    if not pooled:
+        assert await store.build_indexes("things") == [""]
+    [hit] = await store.query("things", QueryRequest(query=[1.0, 0.0], with_vector=True))
+    assert (hit.id, hit.score) == (1, 2.0)
+    await database.close()
+
+
+async def test_an_index_build_behind_a_pooler_is_refused(database_url: str) -> None:
+    """It needs session settings and hours; the error says so before anything is tried."""
+    database = await Database.open(database_url, pooled=True)
+    store = PgStore(database)
+    await store.create_collection("things", CreateCollection())
+    with pytest.raises(ConfigurationError, match="direct connection"):
+        await store.build_indexes("things")
+    await database.close()
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_a_lock_is_not_waited_for_without_end(database_url: str, pooled: bool) -> None:
+    """The limit holds on direct connections and, per transaction, behind a pooler."""
+    database = await Database.open(database_url, pooled=pooled, limits=Limits(lock=0.1))
+    async with database.transaction() as holder, asyncio.timeout(5):
+        await holder.execute("SELECT pg_advisory_xact_lock(1)")
+        with pytest.raises(TargetUnavailable):
+            await _run(database, "SELECT pg_advisory_xact_lock(1)")
+    await database.close()
+
+
+async def test_a_failed_block_is_rolled_back(database: Database) -> None:
+    """Also when the error is not the database's, which then comes out as it is."""
+    with pytest.raises(KeyError):
+        await _create_and_fail(database)
+    async with database.connection() as conn:
+        assert await conn.fetchval("SELECT to_regclass('public.gone')") is None
+
+
+async def test_nothing_listens(unused_tcp_port: int) -> None:
+    """A server that is not there is unavailable, not a bug."""
+    with pytest.raises(TargetUnavailable):
+        await Database.open(f"postgresql://u:p@127.0.0.1:{unused_tcp_port}/x")
+
+
+async def test_a_lost_connection_is_unavailable_and_the_pool_recovers(database: Database) -> None:
+    """The next block gets a new connection."""
+    with pytest.raises(TargetUnavailable):
+        async with database.connection() as conn:
+            await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    async with database.connection() as conn:
+        assert await conn.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT 1/0", WrongInput),
+        ("SELECT * FROM nowhere", StoreError),
+        ("SET LOCAL statement_timeout = '10ms'; SELECT pg_sleep(5)", TargetUnavailable),
+    ],
+)
+async def test_the_drivers_errors_become_ours(
+    database: Database, statement: str, expected: type[Exception]
+) -> None:
+    """By whose fault it is; the driver's error stays as the cause."""
+    with pytest.raises(expected) as caught:
+        await _run(database, statement)
+    assert isinstance(caught.value.__cause__, asyncpg.PostgresError)
+
+
+async def _create_and_fail(database: Database) -> None:
+    async with database.transaction() as conn:
+        await conn.execute("CREATE TABLE public.gone (id int)")
+        raise KeyError
+
+
+async def _run(database: Database, statement: str) -> None:
+    async with database.transaction() as conn:
+        await conn.execute(statement)
