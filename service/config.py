@@ -4,9 +4,9 @@ Rule: nothing outside the command line reads the environment; parts of the setti
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -33,7 +33,9 @@ Seconds = Annotated[float, Field(gt=0.0)]
 class Settings(BaseSettings):
     """Everything an operator can set. ``docs/configuration.md`` lists the same, a test compares the two."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+    )
 
     qdrant_url: str | None = Field(
         default=None,
@@ -124,10 +126,16 @@ class Settings(BaseSettings):
     @field_validator("qdrant_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            message = "must start with http:// or https://"
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            message = "must be http://host or https://host, with a port if it is not the usual one"
             raise ValueError(message)
-        return value.rstrip("/") if value else None
+        if parts.username is not None or parts.query or parts.fragment or parts.port == 0:
+            message = "must have no user, query or fragment, and a port between 1 and 65535"
+            raise ValueError(message)
+        return value.rstrip("/")
 
     @field_validator("database_url")
     @classmethod
@@ -165,19 +173,18 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the hook's signature
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of precedence: arguments, environment, secrets directory, the TOML file."""
+        """Order of precedence: arguments, environment, the TOML file."""
         file = os.environ.get(CONFIG_FILE_VARIABLE)
-        sources = (init_settings, env_settings, file_secret_settings)
+        sources = (init_settings, env_settings)
         return (*sources, TomlConfigSettingsSource(settings_cls, Path(file))) if file else sources
 
 
-def load(environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+def load(**overrides: object) -> Settings:
     """Read the settings. Raises ``ConfigurationError``, one line that names the setting."""
-    variables = os.environ if environment is None else environment
-    _refuse_unknown(variables)
-    file = variables.get(CONFIG_FILE_VARIABLE)
+    _refuse_unknown()
+    file = os.environ.get(CONFIG_FILE_VARIABLE)
     if file and not Path(file).is_file():
         message = f"{CONFIG_FILE_VARIABLE}: no file at {file}"
         raise ConfigurationError(message)
@@ -185,14 +192,14 @@ def load(environment: Mapping[str, str] | None = None, **overrides: object) -> S
         return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks the values
     except ValidationError as error:
         raise ConfigurationError(_one_line(error)) from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         message = f"{CONFIG_FILE_VARIABLE}: {file}: {error}"
         raise ConfigurationError(message) from None
 
 
-def _refuse_unknown(variables: Mapping[str, str]) -> None:
+def _refuse_unknown() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in sorted(variables):
+    for name in sorted(os.environ):
         is_ours = name.startswith(PREFIX) and not name.startswith(_NOT_SETTINGS)
         if is_ours and name not in known:
             message = f"{name}: no such setting (see docs/configuration.md)"
@@ -201,9 +208,11 @@ def _refuse_unknown(variables: Mapping[str, str]) -> None:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    name = "_".join(str(part) for part in first["loc"]).upper()
+    name = "_".join(str(part) for part in first["loc"])
     reason = first["msg"].removeprefix("Value error, ")
-    return f"{PREFIX}{name}: {reason}" if name else f"{PREFIX}CONTROL_PORT: {reason}"
+    if first["type"] == "extra_forbidden":
+        return f"{CONFIG_FILE_VARIABLE}: no such setting: {name} (see docs/configuration.md)"
+    return f"{PREFIX}{name.upper()}: {reason}" if name else f"{PREFIX}CONTROL_PORT: {reason}"
 
 
 __all__ = ["ConfigurationError", "Settings", "load"]

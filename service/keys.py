@@ -2,7 +2,9 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from service.errors import ConfigurationError
 
@@ -14,14 +16,11 @@ def ensure(data_dir: Path) -> str:
     path = data_dir / FILE
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return read(data_dir)
+        if not path.exists():
+            _make(path)
     except OSError as error:
         message = f"VECFERRY_DATA_DIR: cannot write {path}: {error.strerror}"
         raise ConfigurationError(message) from None
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
     return read(data_dir)
 
 
@@ -29,7 +28,22 @@ def read(data_dir: Path) -> str:
     """Return the key of a data directory. Raises ``ConfigurationError`` when there is none."""
     path = data_dir / FILE
     try:
-        return path.read_text().strip()
+        key = path.read_text().strip()
     except OSError as error:
         message = f"VECFERRY_DATA_DIR: cannot read {path}: {error.strerror} (is `vecferry serve` running with it?)"
         raise ConfigurationError(message) from None
+    if not key:
+        # An empty key would be a key that everybody has.
+        message = f"VECFERRY_DATA_DIR: {path} is empty; remove it and start again"
+        raise ConfigurationError(message)
+    return key
+
+
+def _make(path: Path) -> None:
+    """Put a whole key in place at once; of several processes that start together one wins."""
+    with NamedTemporaryFile("w", dir=path.parent, prefix=FILE) as draft:  # made with mode 0600
+        draft.write(secrets.token_urlsafe(32) + "\n")
+        draft.flush()
+        os.fsync(draft.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(draft.name)

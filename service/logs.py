@@ -1,4 +1,7 @@
-"""structlog set-up: JSON lines in production, coloured columns on a terminal, one event name per line."""
+"""structlog set-up: JSON lines in production, coloured columns on a terminal, one event name per line.
+
+Libraries that log by the standard library's way (asyncio, uvicorn) end in the same stream, from warnings upwards.
+"""
 
 import logging
 import sys
@@ -20,24 +23,39 @@ def configure(*, level: str, output: str) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     if as_json:
+        shared.append(structlog.processors.format_exc_info)
         structlog.configure(
-            processors=[
-                *shared,
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(serializer=_dumps),
-            ],
+            processors=[*shared, structlog.processors.JSONRenderer(serializer=_dumps)],
             wrapper_class=structlog.make_filtering_bound_logger(minimum),
             logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
             cache_logger_on_first_use=True,
         )
+        last: Processor = structlog.processors.JSONRenderer(serializer=_dumps_text)
     else:
+        last = structlog.dev.ConsoleRenderer()
         structlog.configure(
-            processors=[*shared, structlog.dev.ConsoleRenderer()],
+            processors=[*shared, last],
             wrapper_class=structlog.make_filtering_bound_logger(minimum),
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
             cache_logger_on_first_use=True,
         )
+    _adopt_standard_library(shared, last)
+
+
+def _adopt_standard_library(shared: list[Processor], last: Processor) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
 def _dumps(value: Any, **_options: Any) -> bytes:  # noqa: ANN401 - structlog's serializer hook
     return orjson.dumps(value, default=str)
+
+
+def _dumps_text(value: Any, **options: Any) -> str:  # noqa: ANN401
+    return _dumps(value, **options).decode()

@@ -1,10 +1,18 @@
 """What vecferry answers for itself on the proxy's port: health, readiness, metrics."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
+import structlog
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from service.errors import VecferryError
+
+_log = structlog.get_logger(__name__)
+
+_REFRESH_SECONDS = 2.0
 
 Checks = Callable[[], Awaitable[dict[str, str | None]]]
 """Returns for every part that is needed now what is wrong with it, ``None`` when it answers."""
@@ -13,7 +21,7 @@ RefreshGauges = Callable[[], Awaitable[None]]
 
 
 def own_app(registry: CollectorRegistry, checks: Checks, refresh_gauges: RefreshGauges) -> FastAPI:
-    """Return the application; ``refresh_gauges`` is awaited before every scrape."""
+    """Return the application; ``refresh_gauges`` is awaited before every scrape, if the database answers it."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/healthz")
@@ -30,7 +38,12 @@ def own_app(registry: CollectorRegistry, checks: Checks, refresh_gauges: Refresh
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        await refresh_gauges()
+        # Metrics matter most while the database does not answer.
+        try:
+            async with asyncio.timeout(_REFRESH_SECONDS):
+                await refresh_gauges()
+        except (VecferryError, TimeoutError) as error:
+            _log.warning("gauges_not_refreshed", error=str(error) or "did not answer in time")
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -56,7 +56,7 @@ class ControlClient:
         found: dict[str, Any] = self._call("GET", f"/collections/{quote(name, safe='')}/{kind}")
         return found
 
-    def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+    def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - decoded JSON
         request = Request(  # noqa: S310 - the scheme is ours, see from_settings
             f"{self.url}/v1/control{path}",
             method=method,

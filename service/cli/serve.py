@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service import config, logs
-from service.config import Settings
+from service.config import PREFIX, Settings
+from service.errors import ConfigurationError
 from service.main import instance
 
 _log = structlog.get_logger(__name__)
@@ -33,22 +35,25 @@ def serve(
     """Run the proxy. Without URLs it starts its own Qdrant engine and its own Postgres."""
     settings = config.load(host=host, port=port, control_port=control_port, data_dir=data_dir)
     logs.configure(level=settings.log_level, output=settings.log_format)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings))
+    with (
+        _bound(settings.host, settings.port, "PORT") as public,
+        _bound(_LOOPBACK, settings.control_port, "CONTROL_PORT") as control,
+        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+    ):
+        runner.run(_serve(settings, public, control))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, public: socket.socket, control: socket.socket) -> None:
     async with instance(settings) as running:
-        servers = [
-            _server(running.proxy, settings.host, settings.port),
-            _server(running.control, _LOOPBACK, settings.control_port),
-        ]
+        servers = [_server(running.proxy), _server(running.control)]
         _stop_on_signals(servers)
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(work) for work in running.background]
-            serving = [tasks.create_task(server.serve()) for server in servers]
-            _log.info("serving", url=f"http://{settings.host}:{settings.port}",
-                      control=f"http://{_LOOPBACK}:{settings.control_port}",
+            serving = [
+                tasks.create_task(servers[0].serve(sockets=[public])),
+                tasks.create_task(servers[1].serve(sockets=[control])),
+            ]
+            _log.info("serving", url=_url(public), control=_url(control),
                       instance=str(running.plane.instance))  # fmt: skip
             await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
             for server in servers:
@@ -69,22 +74,39 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: ASGIApp, host: str, port: int) -> _Server:
+def _server(app: ASGIApp) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
             http="httptools",
             lifespan="off",
             ws="none",
             access_log=False,
-            log_level="warning",
+            log_config=None,
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
     )
+
+
+def _bound(host: str, port: int, setting: str) -> socket.socket:
+    """Take a port before anything is started; it listens once there is somebody to answer."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        taken = socket.socket(family, socket.SOCK_STREAM)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+    except OSError as error:
+        message = f"{PREFIX}{setting}: cannot listen on {host}:{port}: {error.strerror}"
+        raise ConfigurationError(message) from None
+    return taken
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _stop_on_signals(servers: list[_Server]) -> None:

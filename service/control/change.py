@@ -53,14 +53,15 @@ class StageChanges:
     ) -> CollectionState:
         """Bring a collection to a stage and return its new state.
 
-        Raises ``StageError`` with the reason; the old stage is in force then. Asking for the stage that is already
-        in force is fine and does nothing.
+        Raises ``StageError`` with the reason; the old stage is in force then, unless the reason is that an instance
+        has not confirmed the new one. Asking for the stage that is already in force only waits for that.
         """
         async with self._one_at_a_time:
             before = (await self._plane.refresh()).state(name)
-            if before.stage is wanted and before.percent == percent and before.epoch:
+            change = _change(before, wanted, percent)
+            if change is None:
+                await self._confirmed(self._plane.view.revision)
                 return before
-            change = transition(before.stage, wanted)
             self._check_gates(before, wanted)
             await self._carry_out(change, before, wanted, percent, actor)
             after = self._plane.view.state(name)
@@ -86,20 +87,27 @@ class StageChanges:
         match change:
             case Change.ARM:
                 config = await self._read_source_config(before.name)
-                revision = await self._store.arm(before.name, config, actor=actor, is_new=False)
+                revision = await self._store.arm(
+                    before.name, config, actor=actor, is_new=False, before=before
+                )
             case Change.PUBLISH:
                 revision = await self._store.publish(
                     before, wanted, percent, actor=actor, token=None
                 )
             case Change.FREEZE:
                 revision = await self._publish_frozen(before, wanted, percent, actor)
+            case Change.ABANDON if not before.epoch:
+                revision = await self._store.keep_off(before.name, actor=actor)
             case Change.ABANDON:
                 revision = await self._store.abandon(before, actor=actor)
             case _:
                 assert_never(change)
-        await self._plane.confirmed_by_all(revision, seconds=_CONFIRM_SECONDS)
+        await self._confirmed(revision)
         if change is Change.ABANDON and before.generation is not None:
             await self._store.drop_generation(before.generation)
+
+    async def _confirmed(self, revision: int) -> None:
+        await self._plane.confirmed_by_all(revision, seconds=_CONFIRM_SECONDS)
 
     async def _publish_frozen(
         self, before: CollectionState, wanted: Stage, percent: int, actor: str
@@ -122,7 +130,8 @@ class StageChanges:
             return
         try:
             async with asyncio.timeout(seconds):
-                while await self._store.ledger_size(state.generation) > limit:
+                # The ledger is a table: there is nothing to be woken by.
+                while await self._store.ledger_size(state.generation) > limit:  # noqa: ASYNC110
                     await asyncio.sleep(POLL_SECONDS / 4)
         except TimeoutError:
             left = await self._store.ledger_size(state.generation)
@@ -130,6 +139,14 @@ class StageChanges:
                 f"`{state.name}` still has {left} unsettled intents after {seconds:g} s {when}"
             )
             raise StageError(message) from None
+
+
+def _change(before: CollectionState, wanted: Stage, percent: int) -> Change | None:
+    """Return what has to be done, ``None`` when the stage is in force; without a row it is only the default."""
+    is_same = before.stage is wanted and (before.percent == percent or wanted is not Stage.RAMP)
+    if is_same and wanted is Stage.DUALWRITE and not before.epoch:
+        return Change.ARM
+    return None if is_same else transition(before.stage, wanted)
 
 
 _NEARLY = 64

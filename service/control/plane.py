@@ -23,6 +23,8 @@ _log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 1.0
 STALE_AFTER_SECONDS = 10.0
+# A source that hangs must not keep us from our heartbeat.
+_ALIASES_SECONDS = 2.0
 
 LoadAliases = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -143,9 +145,11 @@ class ControlPlane:
         if not any(state.is_mirrored for state in states):
             return {}
         try:
-            aliases = await self._load_aliases()
-        except StoreError as error:
-            _log.warning("aliases_unreadable", error=str(error))
+            async with asyncio.timeout(_ALIASES_SECONDS):
+                aliases = await self._load_aliases()
+        except (StoreError, TimeoutError) as error:
+            if not self._has_stale_aliases:
+                _log.warning("aliases_unreadable", error=str(error) or "no answer in time")
             self._has_stale_aliases = True
             return self.view.aliases
         self._has_stale_aliases = False

@@ -45,12 +45,23 @@ class ControlStore(Protocol):
         """Return live instances that have not confirmed the revision."""
         ...
 
-    async def arm(self, name: str, config: CreateCollection, *, actor: str, is_new: bool) -> int:
-        """Make empty target tables and enter ``dualwrite``; ``is_new`` says nothing was there to copy."""
+    async def arm(
+        self,
+        name: str,
+        config: CreateCollection,
+        *,
+        actor: str,
+        is_new: bool,
+        before: CollectionState | None = None,
+    ) -> int:
+        """Make empty target tables and enter ``dualwrite``; ``is_new`` says nothing was there to copy.
+
+        Raises ``StageError`` when the target is right, or with ``before`` when the row is not as it was.
+        """
         ...
 
     async def adopt_target(self, name: str, config: CreateCollection, *, actor: str) -> int:
-        """Make target tables for a new collection in stage ``complete``."""
+        """Make target tables for a new collection in stage ``complete``. Raises ``CollectionExists``."""
         ...
 
     async def keep_off(self, name: str, *, actor: str) -> int:

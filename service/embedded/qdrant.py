@@ -6,11 +6,14 @@ of the pipe, writes everything out and stops. ``python -m service.embedded.qdran
 """
 
 import asyncio
+import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +24,6 @@ import uvicorn
 from service.api.qdrant.app import qdrant_app
 from service.errors import ConfigurationError
 from service.stores.edge.processes import child_environment
-from service.stores.edge.store import EdgeStore
 
 API_VERSION = "1.19.1"
 """What the engine behaves like; clients compare it with their own version."""
@@ -35,7 +37,11 @@ log = structlog.get_logger()
 
 
 def run_qdrant(data_dir: Path, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve in the foreground until SIGINT or SIGTERM; ``announce`` gets the URL (port 0 is a free one)."""
+    """Serve in the foreground until SIGINT or SIGTERM; ``announce`` gets the URL (port 0 is a free one).
+
+    Raises ``ConfigurationError`` when the engine is not installed or the address is taken.
+    """
+    _require_engine()
     with _listen(host, port) as listener:
         announce(_url(listener))
         _run(data_dir, listener, None)
@@ -47,22 +53,39 @@ def _run(data_dir: Path, listener: socket.socket, lifeline: int | None) -> None:
 
 
 async def _serve(data_dir: Path, listener: socket.socket, lifeline: int | None) -> None:
+    from service.stores.edge.store import EdgeStore  # noqa: PLC0415 - needs the extra
+
     async with EdgeStore(data_dir) as store:
-        app = qdrant_app(store, version=API_VERSION)
-        server = uvicorn.Server(
+        app = qdrant_app(store, version=API_VERSION, health=True)
+        server = _Server(
             uvicorn.Config(app, http="httptools", ws="none", log_config=None, access_log=False)
         )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, server.stop)
         if lifeline is not None:
             await _watch(lifeline, server)
         await server.serve(sockets=[listener])
 
 
-async def _watch(lifeline: int, server: uvicorn.Server) -> None:
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: uvicorn's raises them again, before the store is closed."""
+
+    def stop(self) -> None:
+        """Answer what is under way, then end."""
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing."""
+        yield
+
+
+async def _watch(lifeline: int, server: "_Server") -> None:
     """Stop the server when the other end of the pipe is closed."""
 
     class Lifeline(asyncio.Protocol):
         def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-            server.should_exit = True
+            server.stop()
 
     await asyncio.get_running_loop().connect_read_pipe(Lifeline, os.fdopen(lifeline, "rb"))
 
@@ -103,8 +126,9 @@ class EmbeddedQdrant:
     async def start(self) -> str:
         """Start the server, wait until it answers and return its URL.
 
-        Raises ``ConfigurationError`` when it ends or does not answer.
+        Raises ``ConfigurationError`` when the engine is not installed, ends or does not answer.
         """
+        _require_engine()
         self._data_dir.mkdir(parents=True, exist_ok=True)
         with _listen(_HOST, self._port) as listener:
             self.url = _url(listener)
@@ -168,6 +192,15 @@ class EmbeddedQdrant:
             await reader.readuntil(b"\r\n")
         finally:
             writer.close()
+
+
+def _require_engine() -> None:
+    if importlib.util.find_spec("qdrant_edge") is None:
+        message = (
+            "no Qdrant is configured and the embedded one is not installed: set "
+            "VECFERRY_QDRANT_URL, or install vecferry with the extra `embedded`"
+        )
+        raise ConfigurationError(message)
 
 
 def _listen(host: str, port: int) -> socket.socket:

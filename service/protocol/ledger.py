@@ -71,8 +71,10 @@ class IntentLog(Protocol):
         """Return the owner's oldest unsettled intents."""
         ...
 
-    async def adopt_orphans(self, *, owner: UUID, silent_seconds: float) -> list[LedgerEntry]:
-        """Fence owners that were silent for so long and take over their intents (R7)."""
+    async def adopt_orphans(
+        self, *, owner: UUID, silent_seconds: float, limit: int
+    ) -> list[LedgerEntry]:
+        """Fence owners that were silent for so long and take over their oldest intents (R7)."""
         ...
 
     async def is_owing(self, generation: int, epoch: int) -> bool | None:

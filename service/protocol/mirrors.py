@@ -5,9 +5,9 @@ from typing import Protocol
 
 from service.errors import SourceUnavailable
 from service.model.ids import PointId
-from service.model.operations import ByIds, Delete, Upsert
+from service.model.operations import ByIds, Delete, Operation, Upsert
 from service.model.points import Point
-from service.model.qdrant import PointRequest
+from service.model.qdrant import PointRequest, UpdateStatus
 from service.ports import VectorStore
 from service.protocol.ledger import Fetch, Push
 
@@ -57,13 +57,19 @@ class SourceMirror:
         return fetch
 
     def pusher(self, collection: str) -> Push:
-        """Return a writer of whole points; both operations are waited for."""
+        """Return a writer of whole points; both operations have ended when it returns (R1)."""
 
         async def push(present: Sequence[Point], absent: Sequence[PointId]) -> None:
             if present:
-                await self._store.apply(collection, Upsert(present), wait=True)
+                await finished(Upsert(present))
             if absent:
-                await self._store.apply(collection, Delete(ByIds(tuple(absent))), wait=True)
+                await finished(Delete(ByIds(tuple(absent))))
+
+        async def finished(operation: Operation) -> None:
+            result = await self._store.apply(collection, operation, wait=True)
+            if result.status is not UpdateStatus.COMPLETED:
+                reason = f"answered a push with {result.status}"
+                raise SourceUnavailable(reason)
 
         return push
 

@@ -1,4 +1,4 @@
-"""What an answer of the source says about a write: has it ended, or may it still land? (R1)"""
+"""What an answer of the source says about a write: it has ended, or it may still land (R1)."""
 
 from enum import Enum, auto
 from http import HTTPStatus

@@ -12,11 +12,18 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from uuid import UUID
 
 import structlog
 
-from service.errors import RequestError, SourceUnavailable, VecferryError
+from service.errors import (
+    CollectionNotFound,
+    RequestError,
+    SourceUnavailable,
+    StoreAnswered,
+    VecferryError,
+)
 from service.metrics import ProxyMetrics
 from service.model.ids import decode_key
 from service.protocol.ledger import Intent, IntentLog, LedgerEntry, Settled
@@ -34,6 +41,7 @@ _SWEEP_LIMIT = 2_000
 _LONGEST_BACKOFF_SECONDS = 10.0
 _REFUSED_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.02
+_PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 @dataclass(slots=True)
@@ -41,6 +49,8 @@ class _Backlog:
     """The settleable intents of one generation and direction, oldest first."""
 
     waiting: deque[LedgerEntry] = field(default_factory=deque)
+    singly: int = 0
+    """How many at the front go one by one, because together they were refused."""
     is_taken: bool = False
     failures: int = 0
     not_before: float = 0.0
@@ -105,11 +115,19 @@ class Resyncer:
         return not (self._open or self._suspects or self._known)
 
     async def drained(self, seconds: float) -> bool:
-        """Wait until nothing is left to settle; false when something is after ``seconds``."""
+        """Wait until nothing is left to settle; false when something is after ``seconds``, or sooner if it must be."""
         deadline = time.monotonic() + seconds
-        while not self.is_idle and time.monotonic() < deadline:
+        while self._can_settle_before(deadline) and time.monotonic() < deadline:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
         return self.is_idle
+
+    def _can_settle_before(self, deadline: float) -> bool:
+        is_busy = bool(self._open or self._known)
+        return is_busy or any(at < deadline for at, _ in self._suspects.values())
+
+    def may_be_recovered(self, since: float) -> bool:
+        """Say whether others may have taken over an intent that was committed at that monotonic time (R7)."""
+        return time.monotonic() - since > self._grace_seconds / 2
 
     async def settled(self, intent_id: UUID, *, seconds: float) -> bool:
         """Wait until the intent is settled; false when it is not after ``seconds``."""
@@ -126,6 +144,8 @@ class Resyncer:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(_WORKERS):
                 tasks.create_task(self._work_on())
+            # Apart, so that a source that does not answer holds up only what waits for it.
+            tasks.create_task(self._pass_suspects())
             tasks.create_task(self._sweep())
 
     def _suspect(self, entry: LedgerEntry, seconds: float) -> None:
@@ -149,10 +169,11 @@ class Resyncer:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._work.wait(), self._pause())
                 continue
-            backlog = self._lanes[lane]
+            # To the end of the row: lanes take turns.
+            backlog = self._lanes[lane] = self._lanes.pop(lane)
             backlog.is_taken = True
             try:
-                await self._settle(lane, _coalesce(backlog.waiting))
+                await self._settle(lane, _next(backlog))
             finally:
                 backlog.is_taken = False
 
@@ -178,38 +199,30 @@ class Resyncer:
         except VecferryError as error:
             self._metrics.resyncs.labels(lane[1], "failed").inc()
             _log.warning("resync_failed", generation=lane[0], behind=lane[1], error=str(error))
-            if isinstance(error, SourceUnavailable) and lane[1] is Side.SOURCE:
-                self._push_failed(backlog, entries, error)
-            elif isinstance(error, RequestError):
-                await self._settle_one_by_one(lane, entries)
-            else:
-                self._back_off(backlog, entries)
+            self._failed(lane, entries, error)
         else:
             backlog.failures = 0
             self._done(lane[1], entries, outcome)
 
-    async def _settle_one_by_one(self, lane: _Lane, entries: Sequence[LedgerEntry]) -> None:
-        """Keep one point that the other store refuses from holding up its neighbours (R14)."""
-        for entry in entries:
-            try:
-                self._done(lane[1], [entry], await self._settle_together([entry]))
-            except RequestError as error:
-                # It stays in the ledger, blocks the flip, and is tried again now and then.
-                _log.error("point_refused", generation=lane[0], behind=lane[1], error=str(error))
-                self._refused[entry.id] = time.monotonic() + _REFUSED_SECONDS
-                self._forget([entry], is_settled=False)
-            except VecferryError:
-                self._back_off(self._lanes[lane], [entry])
-
-    def _push_failed(
-        self, backlog: _Backlog, entries: Sequence[LedgerEntry], error: SourceUnavailable
-    ) -> None:
-        """A push that may still land could undo a later one: those ids are pushed again after it cannot (R8)."""
-        self._back_off(backlog, () if error.may_have_applied else entries)
-        if error.may_have_applied:
+    def _failed(self, lane: _Lane, entries: Sequence[LedgerEntry], error: VecferryError) -> None:
+        backlog = self._lanes[lane]
+        if lane[1] is Side.SOURCE and _may_still_land(error):
+            # It could undo a later push: these ids are pushed again when it no longer can (R8).
+            self._back_off(backlog, ())
             for entry in entries:
                 self._known.discard(entry.id)
                 self.suspected(entry)
+        elif not _is_refusal(error):
+            self._back_off(backlog, entries)
+        elif len(entries) > 1:
+            # One point that the other store refuses must not hold up its neighbours (R14).
+            backlog.singly = len(entries)
+            backlog.waiting.extendleft(reversed(entries))
+        else:
+            # It stays in the ledger, blocks the flip, and is tried again now and then.
+            _log.error("point_refused", generation=lane[0], behind=lane[1], error=str(error))
+            self._refused[entries[0].id] = time.monotonic() + _REFUSED_SECONDS
+            self._forget(entries, is_settled=False)
 
     def _back_off(self, backlog: _Backlog, entries: Sequence[LedgerEntry]) -> None:
         backlog.failures += 1
@@ -244,21 +257,26 @@ class Resyncer:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
-                await self._pass_suspects()
-                orphans = await self._log.adopt_orphans(
-                    owner=self._owner, silent_seconds=self._grace_seconds
-                )
-                for entry in orphans:
-                    _log.info("orphan_adopted", intent=str(entry.id), collection=entry.collection)
-                    self._suspects[entry.id] = (time.monotonic(), entry)
-                if not self._known:
+                await self._adopt()
+                if len(self._known) < _MOST_WAITING // 2:
                     self._enqueue(await self._left_over())
             except VecferryError as error:
                 _log.warning("sweep_failed", error=str(error))
 
+    async def _adopt(self) -> None:
+        """Take over the intents of dead owners, as many as there is room for; their requests may still land."""
+        if len(self._suspects) >= _SWEEP_LIMIT:
+            return
+        orphans = await self._log.adopt_orphans(
+            owner=self._owner, silent_seconds=self._grace_seconds, limit=_SWEEP_LIMIT
+        )
+        for entry in orphans:
+            _log.info("orphan_adopted", intent=str(entry.id), collection=entry.collection)
+            self._suspects[entry.id] = (time.monotonic(), entry)
+
     async def _left_over(self) -> list[LedgerEntry]:
         """Return own intents that are in the ledger but neither open, suspect nor queued."""
-        before = self._open | self._suspects.keys()
+        before = self._open | self._suspects.keys() | self._known
         entries = await self._log.open_entries(owner=self._owner, limit=_SWEEP_LIMIT)
         # An id that was open before the read or is open now may have ended between: leave it to its request.
         busy = before | self._open | self._suspects.keys()
@@ -267,12 +285,59 @@ class Resyncer:
         return [entry for entry in entries if entry.id not in busy | self._refused.keys()]
 
     async def _pass_suspects(self) -> None:
-        now = time.monotonic()
-        due = [entry for at, entry in self._suspects.values() if at <= now]
-        for entry in due:
-            await self._source.barrier(entry.collection, [decode_key(key) for key in entry.keys])
-            self._suspects.pop(entry.id, None)
-            self._enqueue([entry])
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = time.monotonic()
+            due: dict[_Lane, deque[LedgerEntry]] = {}
+            for at, entry in self._suspects.values():
+                if at <= now:
+                    due.setdefault((entry.generation, entry.behind), deque()).append(entry)
+            for entries in due.values():
+                await self._pass_barriers(entries)
+
+    async def _pass_barriers(self, entries: deque[LedgerEntry]) -> None:
+        """Pass a barrier for intents of one collection, then let them be settled; those that fail wait on."""
+        while entries:
+            passed = _coalesce(entries)
+            keys = {key for entry in passed for key in entry.keys}
+            try:
+                await self._source.barrier(passed[0].collection, [decode_key(k) for k in keys])
+            except CollectionNotFound:
+                pass  # no collection, no queue
+            except VecferryError as error:
+                _log.warning("barrier_failed", collection=passed[0].collection, error=str(error))
+                return
+            for entry in passed:
+                self._suspects.pop(entry.id, None)
+            self._enqueue(passed)
+
+
+def _may_still_land(error: VecferryError) -> bool:
+    """Say whether a push that failed so may yet take effect (R1)."""
+    match error:
+        case SourceUnavailable():
+            return error.may_have_applied
+        case StoreAnswered():
+            return not _is_refusal(error)
+        case _:
+            return False
+
+
+def _is_refusal(error: VecferryError) -> bool:
+    """Say whether a store refused what it was given, rather than failed."""
+    match error:
+        case StoreAnswered():
+            is_clients = HTTPStatus.BAD_REQUEST <= error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+            return is_clients and error.code not in _PASSING
+        case _:
+            return isinstance(error, RequestError)
+
+
+def _next(backlog: _Backlog) -> list[LedgerEntry]:
+    if backlog.singly:
+        backlog.singly -= 1
+        return [backlog.waiting.popleft()]
+    return _coalesce(backlog.waiting)
 
 
 def _coalesce(waiting: deque[LedgerEntry]) -> list[LedgerEntry]:

@@ -4,7 +4,9 @@ The client's own bytes go to the source; only a filter is replaced by "these ids
 would hit a point that no longer matches and the filter alone would hit points that have no intent.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -13,7 +15,7 @@ from uuid import uuid4
 import orjson
 
 from service.control.state import CollectionState
-from service.errors import SourceUnavailable
+from service.errors import Overloaded, SourceUnavailable, StaleEpoch
 from service.model.ids import PointId, encode_key, parse_point_id
 from service.protocol.commits import GroupCommit
 from service.protocol.ledger import Intent, IntentLog, LedgerEntry
@@ -23,7 +25,9 @@ from service.stages import Side, Stage
 
 Headers = Sequence[tuple[bytes, bytes]]
 
+_POINTS = "/points"
 _FILTER_PAGE = 1_000
+_CHANGED = "the collection's stage changed while the write was under way; it may have taken effect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ class SourceWrites:
         """Mirror one write and return the source's answer; ``touched`` has one value per operation of its body.
 
         Raises ``StaleEpoch`` before anything reached the source, ``TargetUnavailable`` when no intent can be
-        stored, ``SourceUnavailable`` when the outcome is not known.
+        stored, ``SourceUnavailable`` when the outcome is not known, ``Overloaded`` when the stage changed under a
+        write that was under way.
         """
         if all(part.filter is None for part in touched):
             ids = [point_id for part in touched for point_id in part.ids]
@@ -129,12 +134,29 @@ class SourceWrites:
         keys = tuple(sorted({encode_key(point_id) for point_id in ids}))
         if not keys or state.generation is None:
             return await self._forward(request)
-        in_ramp = state.stage is Stage.RAMP
+        entry = await self._intend(state, request, state.generation, keys)
+        committed = time.monotonic()
+        answer = await self._forward_watched(request, entry)
+        if self._resyncer.may_be_recovered(committed):
+            entry = await self._intend_again(state, request, state.generation, keys)
+        if state.stage is Stage.RAMP and not await self._resyncer.settled(
+            entry.id, seconds=self._ramp_answer_seconds
+        ):
+            await self._log.mark_owed([entry.id])
+        return answer
+
+    async def _intend(
+        self,
+        state: CollectionState,
+        request: WriteRequest,
+        generation: int,
+        keys: tuple[bytes, ...],
+    ) -> LedgerEntry:
+        """Commit an intent; it is open in the resyncer when this returns."""
         intent = Intent(
-            uuid4(), state.generation, state.epoch, Side.TARGET, not in_ramp, keys,
-            f"{request.method} {request.path.partition('/points')[2] or '/'}",
+            uuid4(), generation, state.epoch, Side.TARGET, state.stage is not Stage.RAMP, keys,
+            f"{request.method} {request.path.rpartition(_POINTS)[2] or '/'}",
         )  # fmt: skip
-        entry = LedgerEntry(intent.id, state.generation, state.name, Side.TARGET, keys)
         self._resyncer.opened(intent)
         try:
             await self._commits.commit(intent)
@@ -142,12 +164,22 @@ class SourceWrites:
             # Should it be committed all the same, the sweep finds it: the request was never sent.
             self._resyncer.dropped(intent)
             raise
-        answer = await self._forward_watched(request, entry)
-        if in_ramp and not await self._resyncer.settled(
-            intent.id, seconds=self._ramp_answer_seconds
-        ):
-            await self._log.mark_owed([intent.id])
-        return answer
+        return LedgerEntry(intent.id, generation, state.name, Side.TARGET, keys)
+
+    async def _intend_again(
+        self,
+        state: CollectionState,
+        request: WriteRequest,
+        generation: int,
+        keys: tuple[bytes, ...],
+    ) -> LedgerEntry:
+        """Cover a write that took so long that its intent may have been recovered before it landed (R7)."""
+        try:
+            entry = await self._intend(state, request, generation, keys)
+        except StaleEpoch:
+            raise Overloaded(_CHANGED) from None
+        self._resyncer.ended(entry)
+        return entry
 
     async def _forward_watched(self, request: WriteRequest, entry: LedgerEntry) -> Answer:
         """Forward a write whose intent is committed; whatever happens, its resync follows (R3)."""
@@ -183,13 +215,16 @@ class SourceWrites:
     ) -> Answer:
         """Resolve the filter on the source page by page; each page has its own intent (R4)."""
         offset: object = None
+        is_first = True
         while True:
             found, offset, refusal = await self._resolve(request, touched.filter, offset)
             if refusal is not None:
                 return refusal
             page = replace(request, body=_narrowed(request, found))
             ids = [*touched.ids, *(parse_point_id(value) for value in found)]
-            answer = await self._by_ids(state, page, ids)
+            with _nothing_repeated(is_first):
+                answer = await self._by_ids(state, page, ids)
+            is_first = False
             if offset is None or answer.status != HTTPStatus.OK:
                 return answer
 
@@ -202,7 +237,7 @@ class SourceWrites:
         }  # fmt: skip
         answer = await self._send(
             "POST",
-            f"{request.path.partition('/points')[0]}/points/scroll",
+            f"{request.path.rpartition(_POINTS)[0]}{_POINTS}/scroll",
             query={},
             headers=request.headers,
             body=orjson.dumps(scroll),
@@ -220,16 +255,28 @@ class SourceWrites:
         last: Answer | None = None
         for part, source in zip(touched, orjson.loads(request.body)["operations"], strict=True):
             single = replace(request, body=orjson.dumps({"operations": [source]}))
-            if part.filter is None:
-                last = await self._by_ids(state, single, part.ids)
-            else:
-                last = await self._by_filter(state, single, part)
+            with _nothing_repeated(last is None):
+                if part.filter is None:
+                    last = await self._by_ids(state, single, part.ids)
+                else:
+                    last = await self._by_filter(state, single, part)
             if last.status != HTTPStatus.OK:
                 return last
             results += orjson.loads(last.body)["result"]
         if last is None:
             return await self._forward(request)
         return replace(last, body=orjson.dumps({**orjson.loads(last.body), "result": results}))
+
+
+@contextmanager
+def _nothing_repeated(is_first: bool) -> Iterator[None]:  # noqa: FBT001 - a plain question of its caller
+    """Turn ``StaleEpoch`` after the first step into ``Overloaded``: what is done must not be done again by us."""
+    try:
+        yield
+    except StaleEpoch:
+        if is_first:
+            raise
+        raise Overloaded(_CHANGED) from None
 
 
 def _narrowed(request: WriteRequest, ids: list[Any]) -> bytes:

@@ -30,6 +30,9 @@ from service.protocol.resync import Resyncer
 from service.stages import Side, Stage
 
 
+_STALE_RETRIES = 3
+
+
 class FencedStore(Protocol):
     """The target's store, whose writes can be tied to a state of the control row."""
 
@@ -52,7 +55,7 @@ class FencedStore(Protocol):
 class TargetAuthority:
     """The store that the edge is served from where Postgres is right."""
 
-    def __init__(  # noqa: PLR0913 - the parts it is made of, wired once
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts it is made of, wired once
         self,
         target: VectorStore,
         fenced: FencedStore,
@@ -70,9 +73,25 @@ class TargetAuthority:
         self._resyncer = resyncer
         self._metrics = metrics
 
-    async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
-        """Apply one change; committed when this returns, whatever ``wait`` says."""
+    async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:  # noqa: ARG002
+        """Apply one change; committed when this returns, whatever ``wait`` says.
+
+        A stage change that leaves Postgres in charge is met by trying again under the new epoch; the write was
+        refused whole. Raises ``StaleEpoch`` when the authority moved.
+        """
+        for _ in range(_STALE_RETRIES):
+            try:
+                return await self._apply_once(collection, operation)
+            except StaleEpoch:
+                self._metrics.stale_epochs.inc()
+                await self._plane.refresh()
+        return await self._apply_once(collection, operation)
+
+    async def _apply_once(self, collection: str, operation: Operation) -> UpdateResult:
         state = self._plane.view.state(collection)
+        if state.epoch and state.authority is not Side.TARGET:
+            message = "the collection's authority moved under the request"
+            raise StaleEpoch(message)
         if state.generation is None:
             raise CollectionNotFound(collection)
         outbox = uuid4() if state.is_mirrored else None
@@ -83,15 +102,14 @@ class TargetAuthority:
             result, keys = await self._fenced.apply_fenced(
                 collection, operation, state, owner=self._plane.instance, outbox=outbox
             )
-        except BaseException as error:
+        except BaseException:
             # Should the commit have happened all the same, the sweep finds the intent.
             if intent is not None:
                 self._resyncer.dropped(intent)
-            if isinstance(error, StaleEpoch):
-                self._metrics.stale_epochs.inc()
-                await self._plane.refresh()
             raise
-        if intent is not None:
+        if intent is not None and not keys:
+            self._resyncer.dropped(intent)
+        elif intent is not None:
             self._metrics.intents.labels(Side.SOURCE).inc()
             self._resyncer.ended(
                 LedgerEntry(intent.id, intent.generation, collection, Side.SOURCE, tuple(keys))

@@ -1,4 +1,4 @@
-"""Which collections have writes that one of the stores may lack, so that a shadow read can tell noise from difference."""
+"""Which collections have writes that one store may lack, so that a shadow read can tell noise from difference."""
 
 from collections import Counter
 from collections.abc import Callable

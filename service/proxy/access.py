@@ -14,7 +14,7 @@ def refusal(exchange: Exchange, key: str | None) -> str | None:
     given = exchange.header(b"api-key") or _bearer(exchange.header(b"authorization"))
     if not given:
         return "Must provide an API key or an Authorization bearer token"
-    if not hmac.compare_digest(given.encode(), key.encode()):
+    if not hmac.compare_digest(given.encode("latin-1"), key.encode()):
         return "Invalid API key or JWT"
     return None
 

@@ -40,7 +40,7 @@ class Answers:
         """Answer by a route. Raises ``StaleEpoch`` when the stage changed: nothing was done then."""
         match chosen:
             case Route.PASS:
-                await self.passer.forward(exchange)
+                await self.passer.forward(exchange, may_repeat=call.may_repeat)
             case Route.PASS_AND_COMPARE:
                 await self._compare(exchange, call, state)
             case Route.TARGET:
@@ -54,6 +54,13 @@ class Answers:
                     f"{call.method} {exchange.path}",
                     f"would change `{state.name}` around the mirror; set its stage to off first",
                 )
+
+    async def is_refused(self, exchange: Exchange) -> bool:
+        """Say whether the client lacks the key for an answer of ours; it has been told so then."""
+        text = access.refusal(exchange, self.target_key)
+        if text is not None:
+            await exchange.answer(HTTPStatus.UNAUTHORIZED, (), text.encode())
+        return text is not None
 
     async def _mirror(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
         exchange.answered_by = "source"
@@ -70,22 +77,24 @@ class Answers:
         await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _compare(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
-        if state.generation is None or not self.shadow.wants(state.name):
-            await self.passer.forward(exchange)
+        generation, is_small = state.generation, exchange.is_small
+        if generation is None or not is_small or not self.shadow.wants(state.name):
+            await self.passer.forward(exchange, may_repeat=True)
             return
         request = await exchange.body()
-        disturbed = self.resyncer.watch.begin(state.generation)
+        disturbed = self.resyncer.watch.begin(generation)
         started = time.perf_counter()
         copy = await self.passer.forward_copied(exchange)
         seconds = time.perf_counter() - started
         if exchange.status == HTTPStatus.OK:
-            read = shadow_read(call, state.name, request, copy, seconds, disturbed)
+            read = shadow_read(
+                call, state.name, request, copy, seconds=seconds, disturbed=disturbed
+            )
             if read is not None:
                 self.shadow.offer(read)
 
     async def _from_target(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
-        if (text := access.refusal(exchange, self.target_key)) is not None:
-            await exchange.answer(HTTPStatus.UNAUTHORIZED, (), text.encode())
+        if await self.is_refused(exchange):
             return
         exchange.answered_by = "target"
         if call.kind in {Kind.READ, Kind.SEARCH} and state.epoch:
@@ -108,7 +117,7 @@ class Answers:
             exchange.answered_by = "target"
             await captured.release(exchange)
         else:
-            await self.passer.forward(exchange)
+            await self.passer.forward(exchange, may_repeat=call.may_repeat)
 
     async def _is_current(self, state: CollectionState) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from service.api.qdrant.kinds import BATCH_ROUTE, WRITE_ROUTES
 
@@ -40,34 +40,53 @@ _READS = {
     ("POST", "facet"),
 }
 _READ_PREFIXES = ("points/query/", "points/search/", "points/recommend", "points/discover")
+_SNAPSHOTS = "snapshots"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _COLLECTION_KINDS = {"PUT": Kind.CREATE, "PATCH": Kind.UPDATE, "DELETE": Kind.DROP}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A classified request. ``suffix`` is what follows the collection's name, without slashes around it."""
+    """A classified request. ``suffix`` is the encoded path below the collection, without slashes around it."""
 
     kind: Kind
     method: str
     collection: str = ""
     suffix: str = ""
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether asking twice is the same as asking once."""
+        if self.method in _SAFE_METHODS:
+            return True
+        return self.kind in {Kind.SEARCH, Kind.READ} and self.suffix != _SNAPSHOTS
+
 
 def classify(method: str, path: str) -> Call:
-    """Classify a request; ``path`` is percent-encoded, without the query string."""
-    parts = path.strip("/").split("/", 2)
-    if parts[0] != "collections":
+    """Classify a request; ``path`` is percent-encoded, without the query string.
+
+    However a path is spelt, a router in front of Qdrant or in it may read it as the plain one: a doubled slash or an
+    encoded letter must not lead a write around the mirror.
+    """
+    first, name, *rest = (*_segments(path), "", "")
+    if first != "collections":
         return Call(Kind.SERVICE, method)
-    if len(parts) == 1:
+    if not name:
         return Call(Kind.LIST if method == "GET" else Kind.SERVICE, method)
-    if parts[1] == "aliases" and method == "POST":
+    suffix = "/".join(rest).rstrip("/")
+    if name == "aliases" and method == "POST" and not suffix:
         return Call(Kind.ALIASES, method)
-    suffix = parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - collections / name / rest
-    return Call(_kind(method, suffix), method, unquote(parts[1]), suffix)
+    return Call(_kind(method, suffix), method, unquote(name), suffix)
 
 
-def _kind(method: str, suffix: str) -> Kind:  # noqa: PLR0911 - one line per class of requests
+def _segments(path: str) -> list[str]:
+    segments = [segment for segment in path.split("/") if segment]
+    if "%" not in path:
+        return segments
+    return [quote(unquote(segment), safe="") for segment in segments]
+
+
+def _kind(method: str, suffix: str) -> Kind:
     if (method, suffix) in _SEARCHES:
         return Kind.SEARCH
     if _is_points_write(method, suffix):
@@ -78,7 +97,7 @@ def _kind(method: str, suffix: str) -> Kind:  # noqa: PLR0911 - one line per cla
         return Kind.READ
     if suffix == "index" or suffix.startswith("index/"):
         return Kind.INDEX
-    if (method, suffix) == ("POST", "snapshots"):
+    if (method, suffix) == ("POST", _SNAPSHOTS):
         return Kind.READ
     return Kind.REPLACE
 

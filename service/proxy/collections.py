@@ -27,6 +27,7 @@ from service.stages import Side, Stage
 _log = structlog.get_logger(__name__)
 
 _FIRST_SIGHT = "first sight"
+_ROOT = "/"
 
 
 class WholeCollections:
@@ -34,7 +35,7 @@ class WholeCollections:
 
     KINDS = frozenset({Kind.LIST, Kind.CREATE, Kind.UPDATE, Kind.DROP, Kind.ALIASES, Kind.SERVICE})
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts it is made of, wired once
         self,
         plane: ControlPlane,
         control: ControlStore,
@@ -65,7 +66,7 @@ class WholeCollections:
             case Kind.UPDATE:
                 await self._update(exchange, call)
             case _:
-                await self._service(exchange)
+                await self._service(exchange, call)
 
     async def armed(self, collection: str) -> None:
         """Begin to mirror a collection that is written for the first time, when everything new is to be mirrored."""
@@ -94,7 +95,9 @@ class WholeCollections:
         states = self._plane.view.states
         on_target = {name for name, state in states.items() if state.authority is Side.TARGET}
         if self._source is not None and not on_target:
-            await self._passer.forward(exchange)
+            await self._passer.forward(exchange, may_repeat=True)
+            return
+        if await self._answers.is_refused(exchange):
             return
         exchange.answered_by = "both"
         on_source: set[str] = set()
@@ -149,18 +152,21 @@ class WholeCollections:
             await self._control.touch()
             await self._plane.refresh()
 
-    async def _service(self, exchange: Exchange) -> None:
+    async def _service(self, exchange: Exchange, call: Call) -> None:
         if self._source is None or self._is_all_complete():
             await self._to_target_app(exchange)
             return
         try:
-            await self._passer.forward(exchange)
+            await self._passer.forward(exchange, may_repeat=call.may_repeat)
         except SourceUnavailable:
-            if exchange.path != "/" or exchange.status:
+            if exchange.path != _ROOT or exchange.status:
                 raise
             await self._to_target_app(exchange)
 
     async def _to_target_app(self, exchange: Exchange) -> None:
+        # Qdrant, too, tells its version to everybody.
+        if exchange.path != _ROOT and await self._answers.is_refused(exchange):
+            return
         exchange.answered_by = "target"
         await self._target_app(exchange.scope, exchange.replay(), exchange.send)
 

@@ -20,6 +20,7 @@ def shadow_read(
     collection: str,
     request: bytes,
     answer: bytes,
+    *,
     seconds: float,
     disturbed: Callable[[], bool],
 ) -> ShadowRead | None:

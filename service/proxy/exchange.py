@@ -13,14 +13,20 @@ from service.errors import BodyTooLarge
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 
+_READ_WHOLE_BYTES = 1024 * 1024
+
 
 class Exchange:
-    """A request that is being answered. ``status`` is 0 until the answer's head was sent."""
+    """A request that is being answered.
+
+    ``status`` is 0 until the answer's head was sent; ``is_broken_off`` says that the body ended early.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, max_body_bytes: int) -> None:
         self.scope = scope
         self.status = 0
         self.answered_by = "none"
+        self.is_broken_off = False
         self.started = time.perf_counter()
         self._receive = receive
         self._send = send
@@ -67,6 +73,12 @@ class Exchange:
         names = {name for name, _ in self.headers}
         return bool(names & {b"content-length", b"transfer-encoding"})
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the body is announced as short enough to be held in memory rather than streamed."""
+        length = self.header(b"content-length")
+        return length is not None and int(length) <= _READ_WHOLE_BYTES
+
     async def body(self) -> bytes:
         """Read the whole body once. Raises ``BodyTooLarge`` or ``ClientDisconnect``."""
         if self._body is None:
@@ -86,6 +98,7 @@ class Exchange:
         while True:
             message = await self._receive()
             if message["type"] != "http.request":
+                self.is_broken_off = True
                 raise ClientDisconnect
             if chunk := message.get("body", b""):
                 yield chunk

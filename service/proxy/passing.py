@@ -1,13 +1,13 @@
 """The source answers: bytes through in both directions, streamed; sampled searches leave a copy behind."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+
+from starlette.requests import ClientDisconnect
 
 from service.errors import SourceUnavailable
 from service.protocol.source_writes import Answer, Headers
 from service.proxy.exchange import Exchange
-from service.stores.qdrant.forward import Forwarder
-
-_READ_WHOLE_BYTES = 1024 * 1024
+from service.stores.qdrant.forward import Body, Forwarder, Passing
 
 
 class Passer:
@@ -23,29 +23,40 @@ class Passer:
             raise SourceUnavailable(reason, may_have_applied=False)
         return self._optional
 
-    async def forward(self, exchange: Exchange, target: str | None = None) -> None:
-        """Answer an exchange from the source. Raises ``SourceUnavailable`` before anything was answered."""
-        await self._forward(exchange, target or exchange.target, None)
+    async def forward(self, exchange: Exchange, *, may_repeat: bool = False) -> None:
+        """Answer an exchange from the source; ``may_repeat`` when asking twice is the same as asking once.
 
-    async def forward_copied(self, exchange: Exchange, target: str | None = None) -> bytes:
-        """As :meth:`forward`, and return the answer's body."""
+        Raises ``SourceUnavailable``, ``ClientDisconnect`` when the client's body broke off.
+        """
+        await self._forward(exchange, exchange.headers, None, may_repeat=may_repeat)
+
+    async def forward_copied(self, exchange: Exchange) -> bytes:
+        """As :meth:`forward` for a read, and return the answer's body, which is never compressed."""
         copy = bytearray()
-        await self._forward(exchange, target or exchange.target, copy)
+        headers = [header for header in exchange.headers if header[0] != b"accept-encoding"]
+        await self._forward(exchange, headers, copy, may_repeat=True)
         return bytes(copy)
 
-    async def _forward(self, exchange: Exchange, target: str, copy: bytearray | None) -> None:
+    async def _forward(
+        self, exchange: Exchange, headers: Headers, copy: bytearray | None, *, may_repeat: bool
+    ) -> None:
         exchange.answered_by = "source"
         body = await _body(exchange)
-        async with self._forwarder.send(exchange.method, target, exchange.headers, body) as passing:
-            head = {"status": passing.status, "headers": passing.headers}
-            await exchange.send({"type": "http.response.start", **head})
-            async for chunk in passing.chunks:
-                if copy is not None:
-                    copy += chunk
-                await exchange.send(
-                    {"type": "http.response.body", "body": chunk, "more_body": True}
-                )
-            await exchange.send({"type": "http.response.body", "body": b""})
+        sending = self._forwarder.send(
+            exchange.method,
+            exchange.target,
+            headers,
+            body,
+            may_repeat=may_repeat and (body is None or isinstance(body, bytes)),
+        )
+        try:
+            async with sending as passing:
+                await _pass_back(exchange, passing, copy)
+        except SourceUnavailable:
+            if exchange.is_broken_off:
+                # What looked like a failure of the source is the client's body that ended early.
+                raise ClientDisconnect from None
+            raise
 
     async def send(
         self,
@@ -61,10 +72,18 @@ class Passer:
         return Answer(*answer)
 
 
-async def _body(exchange: Exchange) -> bytes | AsyncIterator[bytes] | None:
+async def _pass_back(exchange: Exchange, passing: Passing, copy: bytearray | None) -> None:
+    await exchange.send(
+        {"type": "http.response.start", "status": passing.status, "headers": passing.headers}
+    )
+    async for chunk in passing.chunks:
+        if copy is not None:
+            copy += chunk
+        await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await exchange.send({"type": "http.response.body", "body": b""})
+
+
+async def _body(exchange: Exchange) -> Body:
     if not exchange.has_body:
         return None
-    length = exchange.header(b"content-length")
-    if length is not None and int(length) <= _READ_WHOLE_BYTES:
-        return await exchange.body()
-    return exchange.stream()
+    return await exchange.body() if exchange.is_small else exchange.stream()

@@ -67,12 +67,15 @@ class Proxy:
             await self._answer(exchange, call)
         except ClientDisconnect:
             exchange.answered_by = "nobody"
-        except VecferryError as error:
-            if exchange.status:
-                # The head is out: cutting the connection is the only honest end.
-                _log.warning("answer_broken_off", path=exchange.path, error=str(error))
-                raise
-            await error_answer(Request(scope), error)(scope, receive, exchange.send)
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw is logged and answered 500 there
+            if not exchange.status:
+                await error_answer(Request(scope), error)(scope, receive, exchange.send)
+            else:
+                # The head is out: the server cuts the connection of an answer that is not complete.
+                is_ours = not isinstance(error, VecferryError)
+                _log.warning(
+                    "answer_broken_off", path=exchange.path, error=str(error), exc_info=is_ours
+                )
         finally:
             self._record(exchange, call)
 

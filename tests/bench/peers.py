@@ -50,12 +50,14 @@ class CopiedTables:
 
     async def rows_per_second(self) -> float:
         """Copy every table of the collection from a file of its rows, one transaction per table."""
-        rows = self.points
-        seconds = 0.0
         tables = [row[0] for row in await self.connection.fetch(_TABLES, self.collection)]
+        if not tables:
+            message = f"{self.collection} has no tables in the target"
+            raise BenchFailed(message)
+        seconds = 0.0
         for at, table in enumerate(tables):
-            seconds += await self._copy(table, self.folder / f"{at}.bin", rows)
-        return rows / seconds
+            seconds += await self._copy(table, self.folder / f"{at}.bin", self.points)
+        return self.points / seconds
 
     async def _copy(self, table: str, file: Path, rows: int) -> float:
         # The file is written anew each round: a later stage may have numbered the tables anew.

@@ -38,7 +38,7 @@ class Child:
     def failed(self, reason: str) -> ChildFailed:
         """Return the error that shows the end of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-        return ChildFailed("\n".join((f"{self.name} {reason}; its log {self.log} ends:", *lines)))
+        return ChildFailed("\n".join((f"{self.name} {reason}; see {self.log}", *lines)))
 
     async def stop(self) -> None:
         """Ask the process to end, and make it end when it does not."""
@@ -47,7 +47,7 @@ class Child:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.process.wait(), _STOP_SECONDS)
         # The group may outlive its leader; nothing of it may stay behind.
-        _signal_group(self.process.pid, signal.SIGKILL)
+        self.process.kill() if self.process.returncode is None else None
         await self.process.wait()
 
 

@@ -27,7 +27,7 @@ from tests.demo.show import Show
 from tests.demo.verdict import Checked, Verdict
 
 _CLIENTS = 6
-_SHADOW_SAMPLE_RATE = "0.5"
+_SHADOW_SAMPLE_RATE = "1.0"
 _HOST = "127.0.0.1"
 _DSN = re.compile(r"postgres(?:ql)?://\S+")
 

@@ -39,7 +39,7 @@ UNTIL_CHECK = (
     Step("off", "off"),
     _to("dualwrite", "dualwrite"),
     Step("backfill", "dualwrite", (("backfill", PATTERN),), dwell_seconds=1.0),
-    _to("shadow", "shadow", verified=True, samples=30),
+    _to("shadow", "shadow", verified=True, samples=20),
     _to("ramp 10 %", "ramp", "--percent", "10"),
     _to("ramp 50 %", "ramp", "--percent", "50"),
     _to("ramp 100 %", "ramp", "--percent", "100", verified=True),

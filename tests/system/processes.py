@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -182,3 +183,22 @@ def own_qdrant(directory: Path) -> Iterator[tuple[Child, str]]:
         yield child, url
     finally:
         child.kill()
+
+
+@contextmanager
+def own_postgres() -> Iterator[tuple[Child, str]]:
+    """Run an embedded Postgres that the test may kill and start again on the same port."""
+    port = str(free_port())
+    with TemporaryDirectory(prefix="vecferry-postgres-") as name:
+        directory = Path(name)
+        data_dir = str(directory / "data")
+        arguments = ("embedded", "postgres", "--data-dir", data_dir, "--port", port)
+        child = Child(arguments, {}, directory / "server.log")
+        child.start()
+        try:
+            until(lambda: "postgresql://" in child.log.read_text(), "the DSN")
+            yield child, child.log.read_text().partition("postgresql://")[1] + (
+                child.log.read_text().partition("postgresql://")[2].split()[0]
+            )
+        finally:
+            child.stop()

@@ -86,7 +86,7 @@ async def test_the_asynchronous_client_works_on_both(
     """``AsyncQdrantClient`` gets equal answers from the engine and from Postgres."""
     answers = []
     for url in (qdrant_url, complete_proxy.url):
-        client = AsyncQdrantClient(url=url)
+        client = AsyncQdrantClient(url=url, check_compatibility=False)
         await client.create_collection(
             "async", models.VectorParams(size=2, distance=models.Distance.COSINE)
         )

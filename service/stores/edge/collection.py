@@ -2,59 +2,45 @@
 
 import shutil
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import qdrant_edge as edge
 import structlog
 
-from service.errors import Overloaded, PointNotFound, WrongInput
-from service.model.ids import PointId
+from service.errors import Overloaded, VecferryError
 from service.model.operations import CreateIndex, DeleteIndex, Operation, UpdateResult
 from service.model.points import Hit, Page, Record
 from service.model.qdrant import (
     CollectionInfo,
-    CollectionStatus,
     CountRequest,
     CreateCollection,
-    OptimizersStatusOneOf,
     PointRequest,
     QueryRequest,
     ScrollRequest,
     UpdateCollection,
     UpdateStatus,
 )
+from service.stores.edge import reads
 from service.stores.edge.booleans import boolean_matches
 from service.stores.edge.config import (
     PLACEHOLDER,
-    collection_config,
     dense_params,
     engine_config,
-    merge,
     placeholder_config,
     vector_specs,
 )
 from service.stores.edge.failures import engine_errors
-from service.stores.edge.filters import engine_filter
-from service.stores.edge.indexes import index_info
 from service.stores.edge.journal import Journal
+from service.stores.edge.manifest import FILE as MANIFEST
 from service.stores.edge.manifest import Manifest, directory_name
 from service.stores.edge.operations import check, engine_operation, touched
-from service.stores.edge.queries import QueryTranslator, order_by
+from service.stores.edge.patch import merge
 from service.stores.edge.rebuild import Rebuild
 from service.stores.edge.schedule import Schedule
 from service.stores.edge.settings import EngineSettings
-from service.stores.edge.values import (
-    canonical_id,
-    engine_selector,
-    our_hit,
-    our_id,
-    our_record,
-)
 
-_SCROLL_LIMIT = 10
 _REBUILD_POLL = 0.05
 
 log = structlog.get_logger()
@@ -107,82 +93,26 @@ class Collection:
 
     def info(self) -> CollectionInfo:
         """Return status, counts, configuration and payload schema."""
-        with engine_errors():
-            shard = self._shard.info()
-        request = self._manifest.request
-        busy = self._rebuild is not None or self._schedule.start_at(request) is not None
-        return CollectionInfo(
-            status=CollectionStatus.YELLOW if busy else CollectionStatus.GREEN,
-            optimizer_status=OptimizersStatusOneOf.OK,
-            indexed_vectors_count=shard.indexed_vectors_count,
-            points_count=shard.points_count,
-            segments_count=shard.segments_count,
-            config=collection_config(request),
-            payload_schema={
-                path: index_info(self._manifest.schemas[path], index.points)
-                for path, index in shard.payload_schema.items()
-                if path in self._manifest.schemas
-            },
+        due = self._schedule.start_at(self._manifest.request)
+        return reads.info(
+            self._shard, self._manifest, is_busy=self._rebuild is not None or due is not None
         )
 
     def retrieve(self, request: PointRequest) -> list[Record]:
         """Return the points that exist, in the request's order."""
-        ids: list[Any] = list(dict.fromkeys(canonical_id(point_id) for point_id in request.ids))
-        with engine_errors():
-            records = self._shard.retrieve(
-                ids, engine_selector(request.with_payload), request.with_vector or False
-            )
-        found = {our_id(record.id): our_record(record) for record in records}
-        return [found[point_id] for point_id in ids if point_id in found]
+        return reads.retrieve(self._shard, request)
 
     def scroll(self, request: ScrollRequest) -> Page:
         """Return a page in id order, or in the order of a payload field."""
-        with engine_errors():
-            records, next_id = self._shard.scroll(
-                edge.ScrollRequest(
-                    offset=None if request.offset is None else canonical_id(request.offset),
-                    limit=_SCROLL_LIMIT if request.limit is None else request.limit,
-                    filter=engine_filter(request.filter, "filter", boolean_matches(self._shard)),
-                    with_payload=engine_selector(
-                        True if request.with_payload is None else request.with_payload
-                    ),
-                    with_vector=request.with_vector or False,
-                    order_by=None if request.order_by is None else order_by(request.order_by),
-                )
-            )
-        return Page(
-            [our_record(record) for record in records],
-            None if next_id is None else our_id(next_id),
-        )
+        return reads.scroll(self._shard, request)
 
     def count(self, request: CountRequest) -> int:
         """Return the number of points that match."""
-        with engine_errors():
-            matching = engine_filter(request.filter, "filter", boolean_matches(self._shard))
-            exact = request.exact is not False
-            count: int = self._shard.count(edge.CountRequest(exact=exact, filter=matching))
-        return count
+        return reads.count(self._shard, request)
 
     def query(self, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""
-        translator = QueryTranslator(boolean_matches(self._shard), self._stored_vector)
-        with engine_errors():
-            hits = [our_hit(hit) for hit in self._shard.query(translator.query(request))]
-        if request.with_vector:
-            return hits
-        # A query by maximal marginal relevance returns the vectors it worked with.
-        return [replace(hit, vectors=None) for hit in hits]
-
-    def _stored_vector(self, point_id: PointId, using: str) -> Any:
-        records = self._shard.retrieve([point_id], with_payload=False, with_vector=[using])
-        if not records:
-            raise PointNotFound(f"No point with id {point_id} found")
-        vector: Any = records[0].vector
-        if isinstance(vector, dict):
-            vector = vector.get(using)
-        if vector is None:
-            raise WrongInput(f"Not existing vector name error: {using}")
-        return vector
+        return reads.query(self._shard, request)
 
     # ----------------------------------------------------------------------------------- writes
 
@@ -268,7 +198,7 @@ class Collection:
         if self._rebuild is not None:
             self._continue_rebuild(now)
         elif _is_due(self._schedule.start_at(self._manifest.request), now):
-            self._start_rebuild()
+            self._start_rebuild(now)
         if _is_due(self._flush_due, now):
             self._shard.flush()
             self._flush_due = None
@@ -282,12 +212,19 @@ class Collection:
             due.append(self._deferred_due)
         return min((moment for moment in due if moment is not None), default=None)
 
-    def _start_rebuild(self) -> None:
+    def _start_rebuild(self, now: float) -> None:
         self._schedule.started()
         source = self._manifest.shard_directory(self._directory)
         target = self._next_manifest().shard_directory(self._directory)
-        self._rebuild = Rebuild(self._shard, self._directory, source, target, self._lock)
-        log.info("index_rebuild_started", collection=self.name)
+        try:
+            self._rebuild = Rebuild(self._shard, self._directory, source, target, self._lock)
+        except OSError as error:
+            # Most likely no room for the copy. The shard is as good as before.
+            log.warning("index_rebuild_failed", collection=self.name, reason=str(error))
+            self._schedule.changed_points = self._unindexed_points()
+            self._schedule.ended(now)
+        else:
+            log.info("index_rebuild_started", collection=self.name)
 
     def _continue_rebuild(self, now: float) -> None:
         rebuild = self._rebuild
@@ -295,7 +232,7 @@ class Collection:
             return
         try:
             finished = rebuild.step()
-        except ChildProcessError as error:
+        except (ChildProcessError, VecferryError) as error:
             log.warning("index_rebuild_failed", collection=self.name, reason=str(error))
             self._drop_rebuild(now)
             return
@@ -347,18 +284,8 @@ class Collection:
         self._drop_rebuild(time.monotonic())
         self._shard.close()
         self._journal.close()
-        (self._directory / "collection.json").unlink()
+        (self._directory / MANIFEST).unlink()
         shutil.rmtree(self._directory)
-
-
-def is_collection(directory: Path) -> bool:
-    """Say whether a directory holds a finished collection."""
-    return (directory / "collection.json").is_file()
-
-
-def leftovers(root: Path) -> Iterable[Path]:
-    """Return the directories of collections whose creation or removal was cut short."""
-    return [path for path in root.iterdir() if path.is_dir() and not is_collection(path)]
 
 
 def _is_due(moment: float | None, now: float) -> bool:

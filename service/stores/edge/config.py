@@ -1,6 +1,5 @@
-"""A collection's creation request: for the engine, as Qdrant echoes it, and changed by PATCH."""
+"""A collection's creation request: as the engine takes it and as Qdrant echoes it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -8,26 +7,21 @@ from typing import Any, TypeVar
 import qdrant_edge as edge
 from pydantic import BaseModel
 
-from service.errors import WrongInput
 from service.model.points import UNNAMED
 from service.model.qdrant import (
     BinaryQuantization,
     CollectionConfig,
     CollectionParams,
     CreateCollection,
-    Disabled,
     HnswConfig,
-    HnswConfigDiff,
     Modifier,
     OptimizersConfig,
-    OptimizersConfigDiff,
     ProductQuantization,
     QuantizationConfig,
     ScalarQuantization,
     SparseIndexParams,
     SparseVectorParams,
     TurboQuantization,
-    UpdateCollection,
     VectorParams,
     WalConfig,
 )
@@ -147,77 +141,11 @@ def placeholder_config(request: CreateCollection) -> edge.EdgeConfig:
     return engine_config(request.model_copy(update={"sparse_vectors": {PLACEHOLDER: params}}))
 
 
-def merge(request: CreateCollection, update: UpdateCollection) -> CreateCollection:
-    """Return the creation request that would have led to what PATCH asks for.
-
-    Raises ``WrongInput`` for a vector that the collection does not have.
-    """
-    changes: dict[str, Any] = {
-        "hnsw_config": overlay(request.hnsw_config or HnswConfigDiff(), update.hnsw_config),
-        "optimizers_config": overlay(
-            request.optimizers_config or OptimizersConfigDiff(), update.optimizers_config
-        ),
-        "metadata": request.metadata if update.metadata is None else update.metadata,
-        "vectors": _merge_vectors(request, update),
-        "sparse_vectors": _merge_sparse(request, update),
-        "quantization_config": _merge_quantization(request, update),
-    }
-    if update.params is not None:
-        given = update.params.model_dump(exclude_none=True)
-        changes |= {key: given[key] for key in given if key in CreateCollection.model_fields}
-    return request.model_copy(update=changes)
-
-
 def overlay(base: Model, diff: BaseModel | None) -> Model:
     """Return ``base`` with the fields that ``diff`` sets."""
     if diff is None:
         return base
     return base.model_copy(update={k: v for k, v in diff if v is not None})
-
-
-def _known(name: str, vectors: Mapping[str, object]) -> None:
-    if name not in vectors:
-        raise WrongInput(f"Not existing vector name error: {name}")
-
-
-def _merge_vectors(
-    request: CreateCollection, update: UpdateCollection
-) -> VectorParams | dict[str, VectorParams] | None:
-    vectors = dense_params(request)
-    for name, diff in (update.vectors or {}).items():
-        _known(name, vectors)
-        current = vectors[name]
-        changed = overlay(current, diff.model_copy(update={"hnsw_config": None}))
-        if diff.hnsw_config is not None:
-            merged = overlay(current.hnsw_config or HnswConfigDiff(), diff.hnsw_config)
-            changed = changed.model_copy(update={"hnsw_config": merged})
-        if isinstance(diff.quantization_config, Disabled):
-            changed = changed.model_copy(update={"quantization_config": None})
-        vectors[name] = changed
-    if isinstance(request.vectors, VectorParams):
-        return vectors[UNNAMED]
-    return vectors if request.vectors is not None else None
-
-
-def _merge_sparse(
-    request: CreateCollection, update: UpdateCollection
-) -> dict[str, SparseVectorParams] | None:
-    if update.sparse_vectors is None:
-        return request.sparse_vectors
-    sparse = dict(request.sparse_vectors or {})
-    for name, params in update.sparse_vectors.items():
-        _known(name, sparse)
-        sparse[name] = overlay(sparse[name], params)
-    return sparse
-
-
-def _merge_quantization(
-    request: CreateCollection, update: UpdateCollection
-) -> QuantizationConfig | None:
-    if update.quantization_config is None:
-        return request.quantization_config
-    wanted = update.quantization_config
-    return None if isinstance(wanted, Disabled) else wanted
 
 
 def _dense(params: VectorParams, request: CreateCollection) -> edge.EdgeVectorParams:

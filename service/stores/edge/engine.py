@@ -1,6 +1,5 @@
 """All collections of one engine process, and the writes that wait for a long rebuild."""
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import structlog
 from service.errors import CollectionExists, CollectionNotFound, Overloaded, VecferryError
 from service.model.qdrant import CreateCollection
 from service.stores.edge.calls import Apply
-from service.stores.edge.collection import Collection, leftovers
+from service.stores.edge.collection import Collection
 from service.stores.edge.failures import engine_errors, internal
 from service.stores.edge.manifest import Manifest, owner
 from service.stores.edge.settings import EngineSettings
@@ -32,14 +31,10 @@ class Engine:
         self._collections: dict[str, Collection] = {}
         self._broken: dict[str, str] = {}
         self._held: dict[str, deque[Request]] = {}
-        if index == 0:
-            for directory in leftovers(root):
-                shutil.rmtree(directory, ignore_errors=True)
         for directory in sorted(root.iterdir()):
-            if (directory / "collection.json").is_file():
-                name = Manifest.read(directory).name
-                if owner(name, count) == index:
-                    self._open(name, directory)
+            name = _name_in(directory)
+            if name is not None and owner(name, count) == index:
+                self._open(name, directory)
 
     def _open(self, name: str, directory: Path) -> None:
         try:
@@ -129,3 +124,11 @@ class Engine:
         except Exception as error:
             log.exception("engine_call_failed", call=type(request.call).__name__)
             return Reply(request.number, Failure.of(internal(repr(error))))
+
+
+def _name_in(directory: Path) -> str | None:
+    """Return the collection's name; ``None`` while another process makes or removes it."""
+    try:
+        return Manifest.read(directory).name
+    except (FileNotFoundError, NotADirectoryError):
+        return None

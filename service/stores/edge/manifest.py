@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -83,3 +84,13 @@ def directory_name(collection: str) -> str:
 def owner(collection: str, workers: int) -> int:
     """Return which of the engine processes serves the collection; the same in every run."""
     return crc32(collection.encode()) % workers
+
+
+def remove_leftovers(root: Path) -> None:
+    """Remove the directories of collections whose creation or removal was cut short.
+
+    Only while no engine process runs: one of them may be creating a collection.
+    """
+    for directory in root.iterdir():
+        if not (directory / FILE).is_file():
+            shutil.rmtree(directory, ignore_errors=True)

@@ -13,7 +13,7 @@ from service.errors import MalformedBody
 Step: TypeAlias = str | int | None
 """A key, an index, or every element."""
 
-_STEP = re.compile(r'(?:^|\.)(?:"(?P<quoted>[^"]+)"|(?P<key>[\w-]+))|\[(?P<index>\d*)\]')
+_STEP = re.compile(r'(?:^|(?<=[^.])\.)(?:"(?P<quoted>[^"]+)"|(?P<key>[\w-]+))|\[(?P<index>\d*)\]')
 
 
 def parse_path(path: str) -> tuple[Step, ...]:

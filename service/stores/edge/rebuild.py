@@ -44,7 +44,7 @@ class Rebuild:
     def step(self) -> edge.EdgeShard | None:
         """Do a little; return the finished shard once it has caught up.
 
-        Raises ``ChildProcessError`` when the optimising process failed.
+        Raises ``ChildProcessError`` when the optimising process failed, and ours when its result cannot be opened.
         """
         status = self._process.poll()
         if status is None:
@@ -53,7 +53,8 @@ class Rebuild:
             message = f"the optimizer ended with status {status}"
             raise ChildProcessError(message)
         if self._copy is None:
-            self._copy = edge.EdgeShard.load(str(self._target))
+            with engine_errors():
+                self._copy = edge.EdgeShard.load(str(self._target))
         now, self._backlog = (
             self._backlog[:_OPERATIONS_PER_STEP],
             self._backlog[_OPERATIONS_PER_STEP:],

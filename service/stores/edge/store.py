@@ -26,7 +26,7 @@ from service.model.qdrant import (
 from service.ports import VectorStore
 from service.stores.edge import calls
 from service.stores.edge.channel import Channel, Place
-from service.stores.edge.manifest import owner
+from service.stores.edge.manifest import owner, remove_leftovers
 from service.stores.edge.settings import EngineSettings
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class EdgeStore:
     async def __aenter__(self) -> Self:
         (self._data_dir / "collections").mkdir(parents=True, exist_ok=True)
         self._lock = await _lock(self._data_dir / "lock")
+        remove_leftovers(self._data_dir / "collections")
         self._channels = [
             Channel(Place(self._data_dir, index, self._processes, self._lock, self._settings))
             for index in range(self._processes)

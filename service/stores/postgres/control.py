@@ -13,7 +13,7 @@ from service.control.ports import ControlStore, Waiting
 from service.control.state import CollectionState
 from service.errors import StageError
 from service.model.qdrant import CreateCollection
-from service.stages import Stage
+from service.stages import Side, Stage, authority
 from service.stores.postgres import catalog
 from service.stores.postgres.database import Connection, Database
 
@@ -92,31 +92,38 @@ class PostgresControl:
             )
         return [Waiting(row["id"], row["revision"]) for row in rows]
 
-    async def arm(self, name: str, config: CreateCollection, *, actor: str, is_new: bool) -> int:
-        """Make empty target tables and enter ``dualwrite``."""
-        return await self._start(name, config, Stage.DUALWRITE, actor, is_complete=is_new)
+    async def arm(
+        self,
+        name: str,
+        config: CreateCollection,
+        *,
+        actor: str,
+        is_new: bool,
+        before: CollectionState | None = None,
+    ) -> int:
+        """Make empty target tables and enter ``dualwrite``. Raises ``StageError`` when that would lose anything."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            if before is not None:
+                await _unchanged(connection, before)
+            await _refuse_when_right(connection, name)
+            await _drop_target(connection, name)
+            await _start(connection, name, config, Stage.DUALWRITE, actor, is_complete=is_new)
+        return revision
 
     async def adopt_target(self, name: str, config: CreateCollection, *, actor: str) -> int:
-        """Make target tables for a new collection in stage ``complete``."""
-        return await self._start(name, config, Stage.COMPLETE, actor, is_complete=True)
+        """Make target tables for a new collection in stage ``complete``. Raises ``CollectionExists``."""
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            await _start(connection, name, config, Stage.COMPLETE, actor, is_complete=True)
+        return revision
 
     async def keep_off(self, name: str, *, actor: str) -> int:
         """Give a collection that cannot be mirrored a row in stage ``off``."""
         async with self._database.transaction() as connection:
             revision = await _next_revision(connection)
-            epoch = await connection.fetchval(_PUT, name, None, Stage.OFF, False)
+            epoch = await connection.fetchval(_PUT, name, None, Stage.OFF, False)  # noqa: FBT003 - a column
             await connection.execute(_AUDIT, name, None, Stage.OFF, 100, epoch, actor)
-        return revision
-
-    async def _start(
-        self, name: str, config: CreateCollection, stage: Stage, actor: str, *, is_complete: bool
-    ) -> int:
-        async with self._database.transaction() as connection:
-            revision = await _next_revision(connection)
-            await _drop_target(connection, name)
-            tables = await catalog.create(connection, name, config)
-            epoch = await connection.fetchval(_PUT, name, tables.id, stage, is_complete)
-            await connection.execute(_AUDIT, name, None, stage, 100, epoch, actor)
         return revision
 
     async def publish(
@@ -230,14 +237,33 @@ async def _next_revision(connection: Connection) -> int:
     )
 
 
-async def _lock(connection: Connection, before: CollectionState, token: UUID | None) -> None:
-    row = await connection.fetchrow(
-        "SELECT epoch, frozen_by, coalesce(frozen_until > now(), false) AS frozen"
-        " FROM vecferry.control WHERE name = $1 FOR UPDATE",
-        before.name,
+async def _start(
+    connection: Connection,
+    name: str,
+    config: CreateCollection,
+    stage: Stage,
+    actor: str,
+    *,
+    is_complete: bool,
+) -> None:
+    tables = await catalog.create(connection, name, config)
+    epoch = await connection.fetchval(_PUT, name, tables.id, stage, is_complete)
+    await connection.execute(_AUDIT, name, None, stage, 100, epoch, actor)
+
+
+async def _refuse_when_right(connection: Connection, name: str) -> None:
+    stage = await connection.fetchval(
+        "SELECT stage FROM vecferry.control WHERE name = $1 FOR UPDATE", name
     )
-    if row is None or row["epoch"] != before.epoch:
-        message = f"`{before.name}` changed its stage meanwhile"
+    if stage is not None and authority(Stage(stage)) is Side.TARGET:
+        message = f"`{name}` is in stage {stage}: its data in Postgres is the truth"
+        raise StageError(message)
+
+
+async def _lock(connection: Connection, before: CollectionState, token: UUID | None) -> None:
+    row = await _unchanged(connection, before)
+    if row is None:
+        message = f"`{before.name}` is not known yet"
         raise StageError(message)
     if token is None and row["frozen"]:
         message = f"`{before.name}` is frozen by another stage change"
@@ -245,6 +271,21 @@ async def _lock(connection: Connection, before: CollectionState, token: UUID | N
     if token is not None and not (row["frozen"] and row["frozen_by"] == token):
         message = f"the freeze of `{before.name}` passed its deadline"
         raise StageError(message)
+
+
+async def _unchanged(connection: Connection, before: CollectionState) -> asyncpg.Record | None:
+    """Lock and return the collection's row, ``None`` when there is and was none. Raises ``StageError``."""
+    row = await connection.fetchrow(
+        "SELECT generation, epoch, frozen_by, coalesce(frozen_until > now(), false) AS frozen"
+        " FROM vecferry.control WHERE name = $1 FOR UPDATE",
+        before.name,
+    )
+    # A collection that was dropped and made again has the first epoch once more, but another generation.
+    now = (None, 0) if row is None else (row["generation"], row["epoch"])
+    if now != (before.generation, before.epoch):
+        message = f"`{before.name}` changed its stage meanwhile"
+        raise StageError(message)
+    return row
 
 
 async def _ledger_size(connection: Connection, generation: int | None) -> int:

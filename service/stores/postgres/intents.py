@@ -46,11 +46,17 @@ _FENCE = """
     RETURNING id
 """
 
-# An owner without a row was fenced, or left in the middle of a write.
+# An owner without a row was fenced, or left in the middle of a write. What somebody holds is being settled.
 _ADOPT = """
-    WITH mine AS (
-        UPDATE vecferry.intents SET owner = $1
+    WITH orphans AS (
+        SELECT id FROM vecferry.intents
         WHERE owner <> $1 AND owner NOT IN (SELECT id FROM vecferry.instances)
+        ORDER BY created_at
+        LIMIT $2
+        FOR UPDATE SKIP LOCKED
+    ), mine AS (
+        UPDATE vecferry.intents SET owner = $1
+        WHERE id IN (SELECT id FROM orphans)
         RETURNING id, generation, behind, keys, created_at
     )
     SELECT m.id, m.generation, c.name, m.behind, m.keys
@@ -93,11 +99,13 @@ class PostgresIntents:
         async with self._database.connection() as connection:
             return [_entry(row) for row in await connection.fetch(_OPEN, owner, limit)]
 
-    async def adopt_orphans(self, *, owner: UUID, silent_seconds: float) -> list[LedgerEntry]:
-        """Fence owners that were silent for so long and take over intents without a live owner."""
+    async def adopt_orphans(
+        self, *, owner: UUID, silent_seconds: float, limit: int
+    ) -> list[LedgerEntry]:
+        """Fence owners that were silent for so long and take over the oldest intents without a live owner."""
         async with self._database.transaction() as connection:
             await connection.fetch(_FENCE, owner, silent_seconds)
-            return [_entry(row) for row in await connection.fetch(_ADOPT, owner)]
+            return [_entry(row) for row in await connection.fetch(_ADOPT, owner, limit)]
 
     async def is_owing(self, generation: int, epoch: int) -> bool | None:
         """Say whether an answered write may be missing; ``None`` when the epoch is not current."""
@@ -179,12 +187,15 @@ async def _held_tables(
 
     Called after the ids were locked, in later statements. A change of authority needs an empty ledger, so it cannot
     happen while an intent is held; the control row itself is not locked, because a store may be slow to answer.
+    Without the intent (somebody settled it, or recovered it too early, R7) only a copy to the target is safe: under the
+    ids' locks it is older than any write of the new authority. A push to the source could undo a write there.
     """
     held = await connection.fetch(_HOLD, list(intents))
     stage = await connection.fetchval(
         "SELECT stage FROM vecferry.control WHERE generation = $1", generation
     )
-    if not held or stage is None or not mirrors(Stage(stage)):
+    is_safe = bool(held) or right is Side.SOURCE
+    if not is_safe or stage is None or not mirrors(Stage(stage)):
         return Settled.GONE
     if authority(Stage(stage)) is not right:
         return Settled.REVERSED

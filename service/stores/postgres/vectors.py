@@ -17,7 +17,9 @@ _UNIT = np.float32(1e-6)
 def prepared(tables: CollectionTables, vectors: Vectors) -> Mapping[str, Vector]:
     """Return the vectors as they are stored, by name. Raises ``WrongInput`` for one that does not fit."""
     return {
-        name: stored(vector_table(tables, name), value, whose=f" for vector '{name}'" if name else "")
+        name: stored(
+            vector_table(tables, name), value, whose=f" for vector '{name}'" if name else ""
+        )
         for name, value in vectors.items()
     }
 

@@ -10,6 +10,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from service.errors import SourceUnavailable
 from service.stores.qdrant.client import KEEP_ALIVE_SECONDS, failures, once
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -29,7 +30,9 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-_NOT_SENT = _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+_NOT_SENT = _HOP_BY_HOP | {b"host", b"expect"}
+# A body that we change or read ourselves has another length, and must not come back compressed.
+_NOT_FETCHED = frozenset({b"content-length", b"accept-encoding"})
 _OWN_DEFAULTS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
@@ -62,28 +65,24 @@ class Forwarder:
 
     @asynccontextmanager
     async def send(
-        self, method: str, target: str, headers: RawHeaders, body: Body
+        self,
+        method: str,
+        target: str,
+        headers: RawHeaders,
+        body: Body,
+        *,
+        may_repeat: bool = False,
     ) -> AsyncIterator[Passing]:
         """Send a request; ``target`` is the percent-encoded path with its query string.
 
+        With ``may_repeat`` it is sent once more when its connection broke before an answer began.
         Raises ``SourceUnavailable``, also while the chunks are read.
         """
-        async with (
-            failures(),
-            self._open().request(
-                method,
-                URL(self._base + target, encoded=True),
-                headers=_sendable(headers),
-                data=body,
-                skip_auto_headers=_OWN_DEFAULTS,
-                allow_redirects=False,
-            ) as response,
-        ):
-            passed = [
-                (name, value)
-                for name, value in response.raw_headers
-                if name.lower() not in _HOP_BY_HOP
-            ]
+        request = _Request(
+            method, URL(self._base + target, encoded=True), _sendable(headers), body, may_repeat
+        )
+        async with failures(), await self._respond(request) as response:
+            passed = _end_to_end(response.raw_headers, _HOP_BY_HOP)
             yield Passing(response.status, passed, response.content.iter_any())
 
     async def fetch(
@@ -95,11 +94,34 @@ class Forwarder:
         headers: RawHeaders,
         body: bytes,
     ) -> tuple[int, RawHeaders, bytes]:
-        """Send a request and read the whole answer: status, headers, body. Raises ``SourceUnavailable``."""
+        """Send a request and read the whole answer, uncompressed: status, headers, body.
+
+        Raises ``SourceUnavailable``.
+        """
         target = f"{path}?{urlencode(query)}" if query else path
-        async with self.send(method, target, headers, body) as passing:
+        kept = [(name, value) for name, value in headers if name.lower() not in _NOT_FETCHED]
+        async with self.send(method, target, kept, body) as passing:
             chunks = [chunk async for chunk in passing.chunks]
         return passing.status, passing.headers, b"".join(chunks)
+
+    async def _respond(self, request: "_Request") -> aiohttp.ClientResponse:
+        try:
+            return await self._ask(request)
+        except SourceUnavailable as error:
+            if not (request.may_repeat and _is_broken_connection(error)):
+                raise
+        # A pooled connection may have been closed under the request: not a failure yet.
+        return await self._ask(request)
+
+    async def _ask(self, request: "_Request") -> aiohttp.ClientResponse:
+        return await self._open().request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            data=request.body,
+            skip_auto_headers=_OWN_DEFAULTS,
+            allow_redirects=False,
+        )
 
     def _open(self) -> aiohttp.ClientSession:
         # Made on first use, because a session belongs to the event loop that runs then.
@@ -116,10 +138,44 @@ class Forwarder:
         return self._session
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: URL
+    headers: CIMultiDict[str]
+    body: Body
+    may_repeat: bool
+
+
+def _is_broken_connection(error: SourceUnavailable) -> bool:
+    """Say whether an established connection ended; a time-out or a refused connection did not."""
+    cause = error.__cause__
+    return isinstance(
+        cause, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+    ) and not isinstance(cause, aiohttp.ClientConnectorError)
+
+
 def _sendable(headers: RawHeaders) -> CIMultiDict[str]:
-    # latin-1 maps every byte to itself, so header values arrive as they were sent.
     return CIMultiDict(
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in headers
-        if name.lower() not in _NOT_SENT
+        (name.decode("latin-1"), _text(value)) for name, value in _end_to_end(headers, _NOT_SENT)
     )
+
+
+def _end_to_end(headers: RawHeaders, dropped: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the headers that belong to the message, without those that ``Connection`` names."""
+    named = {
+        token.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for token in value.split(b",")
+    }
+    left_out = dropped | named
+    return [(name, value) for name, value in headers if name.lower() not in left_out]
+
+
+def _text(value: bytes) -> str:
+    # The client library writes UTF-8: what is UTF-8 arrives as it was sent, latin-1 as its UTF-8.
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -1,6 +1,7 @@
 """The embedded Qdrant as a process: it answers Qdrant's own client and never outlives its parent."""
 
 import asyncio
+import importlib.util
 import os
 import signal
 import socket
@@ -56,11 +57,11 @@ async def test_the_official_client_works_and_a_restart_keeps_the_points(
 
 
 async def test_its_end_is_noticed(server: EmbeddedQdrant) -> None:
-    """Whoever waits is told the status when the server dies."""
+    """Whoever waits is told when the server ends; a termination signal ends it cleanly."""
     assert server._process is not None
-    os.kill(server._process.pid, signal.SIGKILL)
-    async with asyncio.timeout(10):
-        assert await server.wait() == -signal.SIGKILL
+    os.kill(server._process.pid, signal.SIGTERM)
+    async with asyncio.timeout(30):
+        assert await server.wait() == 0
 
 
 async def test_a_taken_port_is_the_operators_mistake(tmp_path: Path) -> None:
@@ -69,6 +70,21 @@ async def test_a_taken_port_is_the_operators_mistake(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
             await EmbeddedQdrant(tmp_path, port=port).start()
+
+
+async def test_without_the_engine_the_error_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extra and the setting that replaces it are named."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"VECFERRY_QDRANT_URL.*extra `embedded`"):
+        await EmbeddedQdrant(tmp_path).start()
+
+
+def test_it_is_importable_without_the_engine() -> None:
+    """An installation without the extra can still import what starts the engines."""
+    code = "import sys; sys.modules['qdrant_edge'] = None; import service.embedded.qdrant"
+    subprocess.run([sys.executable, "-c", code], check=True, env=child_environment())
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
@@ -80,13 +96,15 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
         text=True,
     )
     assert parent.stdout is not None
-    said = next(line for line in parent.stdout if line.startswith("pid "))
-    pid = int(said.split()[1])
-    children = _group(pid)
-    assert len(children) == 3
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
+    try:
+        said = next(line for line in parent.stdout if line.startswith("pid "))
+        pid = int(said.split()[1])
+        children = _group(pid)
+        assert len(children) == 3
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
 
     async def reopen() -> None:
         # Locked until the server and both engine processes have ended.

@@ -1,5 +1,7 @@
 """The choice between the exact scan and the index, and that the index never answers short."""
 
+from collections.abc import AsyncIterator
+
 import numpy as np
 import pytest
 
@@ -30,9 +32,18 @@ _BARE = Shape(None, None)
 
 
 @pytest.fixture
-async def store(request: pytest.FixtureRequest, database: Database) -> PgStore:
+async def indexed(database: Database, database_url: str) -> AsyncIterator[Database]:
+    """A pool whose planner takes the index where it can, as it would with more rows."""
+    await _always(database, "enable_seqscan", "off")
+    opened = await Database.open(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def store(request: pytest.FixtureRequest, indexed: Database) -> PgStore:
     """A store with an indexed collection of random vectors; cosine unless a test says otherwise."""
-    opened = PgStore(database, index_min_rows=_POINTS)
+    opened = PgStore(indexed, index_min_rows=_POINTS)
     params = VectorParams(size=_SIZE, distance=getattr(request, "param", Distance.COSINE))
     await opened.create_collection(NAME, CreateCollection(vectors=params))
     random = np.random.default_rng(7).standard_normal((_POINTS, _SIZE)).astype(np.float32)
@@ -66,6 +77,19 @@ async def test_a_deep_search_is_never_short(store: PgStore, limit: int) -> None:
     assert not {hit.id for hit in nearest} & {hit.id for hit in found}
 
 
+async def test_an_index_that_gives_up_is_not_the_answer(
+    store: PgStore, database_url: str, database: Database
+) -> None:
+    """When the index stops beside deleted neighbours, as old versions always do, the scan answers."""
+    nearest = await store.query(NAME, QueryRequest(query=[0.5] * _SIZE, limit=_POINTS - 100))
+    await store.apply(NAME, Delete(ByIds(tuple(hit.id for hit in nearest))), wait=True)
+    await _always(database, "hnsw.max_scan_tuples", "1")
+    impatient = await Database.open(database_url)
+    found = await PgStore(impatient).query(NAME, QueryRequest(query=[0.5] * _SIZE, limit=20))
+    await impatient.close()
+    assert len(found) == 20
+
+
 async def test_a_filter_is_answered_exactly(store: PgStore) -> None:
     """Few matches far from the query are all found."""
     wanted = Filter(must=[HasIdCondition(has_id=[5, 6, 7])])
@@ -76,7 +100,6 @@ async def test_a_filter_is_answered_exactly(store: PgStore) -> None:
 async def test_a_plain_search_uses_the_index_and_an_exact_one_does_not(store: PgStore) -> None:
     """The plans say so."""
     async with store._database.transaction() as conn:
-        await conn.execute("SET LOCAL enable_seqscan = off")
         tables = await catalog.get(conn, NAME)
         plans = {}
         for exact in (False, True):
@@ -86,6 +109,13 @@ async def test_a_plain_search_uses_the_index_and_an_exact_one_does_not(store: Pg
     assert "_hnsw" in plans[False]
     assert "_hnsw" not in plans[True]
     assert (await store.collection_info(NAME)).indexed_vectors_count == _POINTS
+
+
+async def _always(database: Database, setting: str, value: str) -> None:
+    """Change a default for all connections made from now on."""
+    async with database.connection() as conn:
+        name = await conn.fetchval("SELECT quote_ident(current_database())")
+        await conn.execute(f"ALTER DATABASE {name} SET {setting} = {value}")
 
 
 def _search(tables: catalog.CollectionTables) -> Search:

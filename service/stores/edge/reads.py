@@ -1,0 +1,120 @@
+"""Reads of one shard."""
+
+from dataclasses import replace
+from typing import Any
+
+import qdrant_edge as edge
+
+from service.errors import PointNotFound, WrongInput
+from service.model.ids import PointId
+from service.model.points import Hit, Page, Record
+from service.model.qdrant import (
+    CollectionInfo,
+    CollectionStatus,
+    CountRequest,
+    OptimizersStatusOneOf,
+    PointRequest,
+    QueryRequest,
+    ScrollRequest,
+)
+from service.stores.edge.booleans import boolean_matches
+from service.stores.edge.config import collection_config
+from service.stores.edge.failures import engine_errors
+from service.stores.edge.filters import engine_filter
+from service.stores.edge.indexes import index_info
+from service.stores.edge.manifest import Manifest
+from service.stores.edge.queries import QueryTranslator, order_by
+from service.stores.edge.values import (
+    canonical_id,
+    engine_selector,
+    our_hit,
+    our_id,
+    our_record,
+)
+
+_SCROLL_LIMIT = 10
+
+
+def info(shard: edge.EdgeShard, manifest: Manifest, *, is_busy: bool) -> CollectionInfo:
+    """Return status, counts, configuration and payload schema; yellow while vectors are indexed."""
+    with engine_errors():
+        state = shard.info()
+    return CollectionInfo(
+        status=CollectionStatus.YELLOW if is_busy else CollectionStatus.GREEN,
+        optimizer_status=OptimizersStatusOneOf.OK,
+        indexed_vectors_count=state.indexed_vectors_count,
+        points_count=state.points_count,
+        segments_count=state.segments_count,
+        config=collection_config(manifest.request),
+        payload_schema={
+            path: index_info(manifest.schemas[path], index.points)
+            for path, index in state.payload_schema.items()
+            if path in manifest.schemas
+        },
+    )
+
+
+def retrieve(shard: edge.EdgeShard, request: PointRequest) -> list[Record]:
+    """Return the points that exist, in the request's order, duplicates once."""
+    ids: list[Any] = list(dict.fromkeys(canonical_id(point_id) for point_id in request.ids))
+    with engine_errors():
+        records = shard.retrieve(
+            ids, engine_selector(request.with_payload), request.with_vector or False
+        )
+    found = {our_id(record.id): our_record(record) for record in records}
+    return [found[point_id] for point_id in ids if point_id in found]
+
+
+def scroll(shard: edge.EdgeShard, request: ScrollRequest) -> Page:
+    """Return a page in id order, or in the order of a payload field."""
+    with engine_errors():
+        records, next_id = shard.scroll(
+            edge.ScrollRequest(
+                offset=None if request.offset is None else canonical_id(request.offset),
+                limit=_SCROLL_LIMIT if request.limit is None else request.limit,
+                filter=engine_filter(request.filter, "filter", boolean_matches(shard)),
+                with_payload=engine_selector(
+                    True if request.with_payload is None else request.with_payload
+                ),
+                with_vector=request.with_vector or False,
+                order_by=None if request.order_by is None else order_by(request.order_by),
+            )
+        )
+    return Page(
+        [our_record(record) for record in records],
+        None if next_id is None else our_id(next_id),
+    )
+
+
+def count(shard: edge.EdgeShard, request: CountRequest) -> int:
+    """Return the number of points that match."""
+    with engine_errors():
+        matching = engine_filter(request.filter, "filter", boolean_matches(shard))
+        return shard.count(edge.CountRequest(exact=request.exact is not False, filter=matching))
+
+
+def query(shard: edge.EdgeShard, request: QueryRequest) -> list[Hit]:
+    """Return the best points, best first."""
+
+    def stored_vector(point_id: PointId, using: str) -> Any:
+        return _stored_vector(shard, point_id, using)
+
+    translator = QueryTranslator(boolean_matches(shard), stored_vector)
+    with engine_errors():
+        hits = [our_hit(hit) for hit in shard.query(translator.query(request))]
+    if request.with_vector:
+        return hits
+    # A query by maximal marginal relevance returns the vectors it worked with.
+    return [replace(hit, vectors=None) for hit in hits]
+
+
+def _stored_vector(shard: edge.EdgeShard, point_id: PointId, using: str) -> Any:
+    records = shard.retrieve([point_id], with_payload=False, with_vector=[using])
+    if not records:
+        raise PointNotFound(f"No point with id {point_id} found")
+    vector: Any = records[0].vector
+    if isinstance(vector, dict):
+        vector = vector.get(using)
+    if vector is None:
+        raise WrongInput(f"Not existing vector name error: {using}")
+    return vector
