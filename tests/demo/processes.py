@@ -47,7 +47,7 @@ class Child:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.process.wait(), _STOP_SECONDS)
         # The group may outlive its leader; nothing of it may stay behind.
-        self.process.kill() if self.process.returncode is None else None
+        _signal_group(self.process.pid, signal.SIGKILL)
         await self.process.wait()
 
 

@@ -1,0 +1,48 @@
+"""Views and their leases."""
+
+from service.control.state import CollectionState, View
+from service.stages import Side, Stage
+
+
+def _view(*states: CollectionState, **aliases: str) -> View:
+    return View(3, states, default_stage=Stage.DUALWRITE, aliases=aliases)
+
+
+def test_an_unknown_collection_is_in_the_default_stage() -> None:
+    """Without a row a collection has the default stage and epoch 0."""
+    state = _view(CollectionState("known", Stage.LIVE, 1, epoch=4)).state("new")
+    assert (state.stage, state.epoch, state.generation) == (Stage.DUALWRITE, 0, None)
+
+
+def test_an_alias_stands_for_its_collection() -> None:
+    """A name that is no alias stands for itself."""
+    view = _view(alias="physical")
+    assert (view.physical("alias"), view.physical("other")) == ("physical", "other")
+
+
+def test_one_frozen_collection_is_enough() -> None:
+    """The view says that something is frozen as long as any row is."""
+    calm = CollectionState("a", Stage.RAMP)
+    assert not _view(calm).is_any_frozen
+    assert _view(calm, CollectionState("b", Stage.RAMP, frozen=True)).is_any_frozen
+
+
+def test_a_view_is_idle_when_its_last_lease_ended() -> None:
+    """Leases are counted; one that ends in an error ends too."""
+    view = _view()
+    assert view.is_idle
+    with view.lease():
+        try:
+            with view.lease():
+                raise KeyError
+        except KeyError:
+            pass
+        assert not view.is_idle
+    assert view.is_idle
+
+
+def test_a_state_says_who_is_right() -> None:
+    """Authority and mirroring follow from the stage."""
+    state = CollectionState("a", Stage.RAMPDOWN)
+    assert state.authority is Side.TARGET
+    assert state.is_mirrored

@@ -1,0 +1,384 @@
+"""The resyncer: what it settles, when, and what it leaves."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from service.errors import (
+    CollectionNotFound,
+    SourceUnavailable,
+    StoreAnswered,
+    TargetUnavailable,
+    VecferryError,
+    WrongInput,
+)
+from service.metrics import ProxyMetrics
+from service.protocol import resync
+from service.protocol.ledger import Intent
+from service.protocol.resync import Resyncer
+from service.stages import Side
+from tests.service.protocol.conftest import GRACE_SECONDS
+from tests.service.protocol.fakes import Fault, MemoryLog, MemorySource, entry, intent
+from tests.service.running import running, until
+
+_SOON = GRACE_SECONDS / 4
+
+
+def committed(log: MemoryLog, resyncer: Resyncer, *intents: Intent) -> None:
+    """Open intents and put them into the ledger, as a request does before it asks the source."""
+    for each in intents:
+        resyncer.opened(each)
+        log.rows[each.id] = each
+
+
+def failing_for(bad: int, error: VecferryError) -> Fault:
+    """Return a fault of everything that contains one id."""
+    return lambda ids: error if bad in ids else None
+
+
+async def test_an_ended_write_is_settled_at_once(log: MemoryLog, at_work: Resyncer) -> None:
+    """A known end leads to a resync, an empty ledger and an idle resyncer."""
+    write = intent(1)
+    committed(log, at_work, write)
+    assert not at_work.is_idle
+    at_work.ended(entry(write))
+    assert await at_work.settled(write.id, seconds=5)
+    assert not log.rows
+    assert at_work.is_idle
+    assert not (at_work._settled or at_work._lanes and any(at_work._lanes.values()) is None)
+
+
+async def test_an_open_request_is_never_settled(log: MemoryLog, at_work: Resyncer) -> None:
+    """The sweep passes by an intent whose request has no end yet (R2), and takes it when it has one."""
+    write = intent(1)
+    committed(log, at_work, write)
+    await asyncio.sleep(_SOON)
+    assert not log.settled
+    at_work.ended(entry(write))
+    await until(lambda: log.settled == [{write.id}])
+
+
+async def test_the_neighbours_of_an_open_request_are_settled_alone(
+    log: MemoryLog, at_work: Resyncer
+) -> None:
+    """Two writes on the same id: the end of one does not settle the other (R2)."""
+    open_write, ended = intent(1), intent(1)
+    committed(log, at_work, open_write, ended)
+    at_work.ended(entry(ended))
+    await until(lambda: log.settled)
+    assert set(log.rows) == {open_write.id}
+
+
+async def test_an_unknown_outcome_waits_for_grace_and_barrier(
+    log: MemoryLog, journal: list[str], at_work: Resyncer
+) -> None:
+    """A write that may still land is read only after it cannot any more (R1)."""
+    write = intent(1)
+    committed(log, at_work, write)
+    at_work.suspected(entry(write))
+    await asyncio.sleep(GRACE_SECONDS / 2)
+    assert not journal
+    await until(lambda: log.settled)
+    assert journal == ["barrier", "settled"]
+    assert at_work.is_idle
+
+
+async def test_a_queued_write_waits_for_the_barrier_only(
+    log: MemoryLog, source: MemorySource, journal: list[str], at_work: Resyncer
+) -> None:
+    """A write in Qdrant's queue is read after a barrier on its ids, without the grace period."""
+    write = intent(7, 8)
+    committed(log, at_work, write)
+    at_work.queued(entry(write))
+    await until(lambda: log.settled, seconds=GRACE_SECONDS / 2)
+    assert journal == ["barrier", "settled"]
+    assert source.barriers == [{7, 8}]
+
+
+async def test_a_failed_barrier_keeps_the_intent(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer
+) -> None:
+    """While the source does not answer nothing is settled; the sweep does not take the intent either."""
+    write = intent(1)
+    committed(log, at_work, write)
+    source.barrier_fault = failing_for(1, SourceUnavailable("is away"))
+    at_work.queued(entry(write))
+    await asyncio.sleep(_SOON)
+    assert not log.settled
+    source.barrier_fault = lambda _: None
+    await until(lambda: log.settled == [{write.id}])
+
+
+async def test_a_suspect_that_fails_does_not_stop_the_sweep(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer
+) -> None:
+    """A collection whose barrier fails holds up neither other suspects, nor orphans, nor what was left over."""
+    stuck, other = intent(1, generation=1), intent(2, generation=2)
+    orphan, left_over = intent(3), intent(4)
+    committed(log, at_work, stuck, other)
+    log.rows |= {orphan.id: orphan, left_over.id: left_over}
+    log.orphans = [entry(orphan)]
+    source.barrier_fault = failing_for(1, StoreAnswered(500, b"{}"))
+    at_work.queued(entry(stuck))
+    at_work.queued(entry(other))
+    await until(lambda: not (log.rows.keys() & {other.id, left_over.id}))
+    assert set(log.rows) == {stuck.id, orphan.id}  # they share a barrier
+    source.barrier_fault = lambda _: None
+    await until(lambda: not log.rows)
+
+
+async def test_a_dropped_collection_has_no_queue(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer
+) -> None:
+    """A suspect of a collection that is gone is passed on, for the resync to find that out."""
+    write = intent(1)
+    committed(log, at_work, write)
+    source.barrier_fault = failing_for(1, CollectionNotFound("c"))
+    at_work.queued(entry(write))
+    await until(lambda: at_work.is_idle)
+    assert log.settled == [{write.id}]
+
+
+async def test_a_failure_backs_off_and_tries_again(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer
+) -> None:
+    """A store that is away costs growing pauses and loses nothing."""
+    log.settle_errors = [TargetUnavailable("is away"), TargetUnavailable("is away")]
+    write = intent(1)
+    committed(log, at_work, write)
+    at_work.ended(entry(write))
+    await until(lambda: len(source.asked) == 1)
+    await asyncio.sleep(0.1)
+    assert len(source.asked) == 1
+    await until(lambda: log.settled == [{write.id}])
+    assert len(source.asked) == 3
+
+
+async def test_intents_of_a_collection_are_coalesced(
+    log: MemoryLog, source: MemorySource, resyncer: Resyncer
+) -> None:
+    """Many small writes share one resync; its number of ids is bounded, a large write goes alone."""
+    many = [intent(*range(100 * n, 100 * n + 100)) for n in range(6)]
+    large = intent(*range(10_000, 11_000))
+    committed(log, resyncer, *many, large)
+    for write in (*many, large):
+        resyncer.ended(entry(write))
+    async with running(resyncer.run()):
+        await until(lambda: resyncer.is_idle)
+    assert [len(ids) for ids in source.asked] == [500, 100, 1_000]
+
+
+async def test_collections_take_turns(
+    log: MemoryLog, resyncer: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collection with a long backlog does not keep the others waiting."""
+    monkeypatch.setattr(resync, "_WORKERS", 1)
+    busy = [intent(*range(512), generation=1) for _ in range(10)]
+    quiet = intent(1, generation=2)
+    committed(log, resyncer, *busy, quiet)
+    for write in (*busy, quiet):
+        resyncer.ended(entry(write))
+    async with running(resyncer.run()):
+        await until(lambda: resyncer.is_idle)
+    assert {quiet.id} in log.settled[:2]
+
+
+@pytest.mark.parametrize(
+    ("behind", "error"),
+    [(Side.TARGET, WrongInput("NUL")), (Side.SOURCE, StoreAnswered(400, b"{}"))],
+)
+async def test_one_poisoned_point_does_not_hold_up_its_neighbours(
+    log: MemoryLog,
+    source: MemorySource,
+    at_work: Resyncer,
+    behind: Side,
+    error: VecferryError,
+) -> None:
+    """A point that the other store refuses stays in the ledger, everything around it is settled."""
+    source.fault = failing_for(3, error)
+    writes = [intent(number, behind=behind) for number in range(6)]
+    committed(log, at_work, *writes)
+    source.gate.clear()
+    for write in writes:
+        at_work.ended(entry(write))
+    source.gate.set()
+    await until(lambda: set(log.rows) == {writes[3].id})
+    await until(lambda: at_work.is_idle)
+    tries = len(source.asked)
+    await asyncio.sleep(_SOON)
+    assert len(source.asked) == tries  # it is left alone for a while
+
+
+async def test_a_refused_point_is_tried_again(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the other store takes it, the sweep settles it."""
+    monkeypatch.setattr(resync, "_REFUSED_SECONDS", 0.05)
+    source.fault = failing_for(1, WrongInput("NUL"))
+    write = intent(1)
+    committed(log, at_work, write)
+    at_work.ended(entry(write))
+    await until(lambda: at_work.is_idle)
+    source.fault = lambda _: None
+    await until(lambda: log.settled == [{write.id}])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SourceUnavailable("hung up"), StoreAnswered(500, b"{}"), StoreAnswered(408, b"{}")],
+)
+async def test_a_push_that_may_still_land_is_repeated_after_the_grace_period(
+    log: MemoryLog,
+    source: MemorySource,
+    journal: list[str],
+    at_work: Resyncer,
+    error: VecferryError,
+) -> None:
+    """A late push could undo a newer one, so its intent stays until it cannot land any more (R8)."""
+    write = intent(1, behind=Side.SOURCE)
+    committed(log, at_work, write)
+    source.fault = failing_for(1, error)
+    at_work.ended(entry(write))
+    await until(lambda: source.asked)
+    source.fault = lambda _: None
+    await asyncio.sleep(GRACE_SECONDS / 2)
+    assert len(source.asked) == 1
+    await until(lambda: log.settled == [{write.id}])
+    assert journal == ["barrier", "settled"]
+
+
+async def test_a_push_that_never_left_is_repeated_soon(
+    log: MemoryLog, source: MemorySource, journal: list[str], at_work: Resyncer
+) -> None:
+    """Without a connection nothing can land late: a pause is enough."""
+    write = intent(1, behind=Side.SOURCE)
+    committed(log, at_work, write)
+    source.fault = failing_for(1, SourceUnavailable("is away", may_have_applied=False))
+    at_work.ended(entry(write))
+    await until(lambda: source.asked)
+    source.fault = lambda _: None
+    await until(lambda: log.settled)
+    assert journal == ["settled"]
+
+
+async def test_overflow_is_found_by_the_sweep(
+    log: MemoryLog, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded; what finds no room waits in the ledger and is settled from there."""
+    monkeypatch.setattr(resync, "_MOST_WAITING", 4)
+    writes = [intent(number) for number in range(20)]
+    committed(log, at_work, *writes)
+    for write in writes:
+        at_work.ended(entry(write))
+        assert len(at_work._known) <= 4
+    assert not await at_work.settled(writes[-1].id, seconds=5)
+    await until(lambda: not log.rows)
+    assert not at_work.watch._generations
+
+
+async def test_the_sweep_works_under_traffic(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer
+) -> None:
+    """What was left over is settled although other intents are always under way."""
+    busy, left_over = intent(1, generation=1), intent(2, generation=2)
+    committed(log, at_work, busy)
+    source.fault = failing_for(1, SourceUnavailable("is away"))
+    at_work.ended(entry(busy))
+    log.rows[left_over.id] = left_over
+    await until(lambda: log.settled == [{left_over.id}])
+
+
+async def test_a_refused_intent_is_forgotten(resyncer: Resyncer) -> None:
+    """A request whose intent was not taken leaves nothing behind."""
+    write = intent(1)
+    resyncer.opened(write)
+    resyncer.dropped(write)
+    assert resyncer.is_idle
+    assert not resyncer.watch.begin(1)()
+
+
+async def test_an_intent_that_was_committed_after_all_is_swept_up(
+    log: MemoryLog, at_work: Resyncer
+) -> None:
+    """A commit whose answer was lost leaves a row whose request was never sent: the sweep settles it."""
+    write = intent(1)
+    committed(log, at_work, write)
+    at_work.dropped(write)
+    await until(lambda: log.settled == [{write.id}])
+
+
+async def test_orphans_pass_a_barrier(
+    log: MemoryLog, source: MemorySource, journal: list[str], at_work: Resyncer
+) -> None:
+    """Intents of a dead owner are settled only after the source's queue is behind them (R7)."""
+    orphan = intent(5)
+    log.rows[orphan.id] = orphan
+    log.orphans = [entry(orphan)]
+    await until(lambda: log.settled)
+    assert journal == ["barrier", "settled"]
+    assert source.barriers == [{5}]
+
+
+async def test_a_failing_ledger_does_not_end_the_resyncer(
+    log: MemoryLog, at_work: Resyncer
+) -> None:
+    """An outage of the database is survived by the sweep."""
+    log.adopt_errors = [TargetUnavailable("is away")] * 3
+    left_over = intent(1)
+    log.rows[left_over.id] = left_over
+    await until(lambda: log.settled)
+
+
+async def test_waiting_for_a_settlement_ends(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer
+) -> None:
+    """A write in ramp waits a bounded time; the settlement itself goes on."""
+    source.gate.clear()
+    write = intent(1)
+    committed(log, at_work, write)
+    at_work.ended(entry(write))
+    assert not await at_work.settled(write.id, seconds=0.01)
+    source.gate.set()
+    assert await at_work.settled(write.id, seconds=5)
+    assert not at_work._settled
+
+
+async def test_a_suspect_is_not_waited_for(log: MemoryLog, at_work: Resyncer) -> None:
+    """An intent that may not be settled yet is owed right away."""
+    write = intent(1)
+    committed(log, at_work, write)
+    at_work.suspected(entry(write))
+    async with asyncio.timeout(1):
+        assert not await at_work.settled(write.id, seconds=60)
+
+
+async def test_draining_waits_only_for_what_can_end(log: MemoryLog, at_work: Resyncer) -> None:
+    """A stop waits for settlements under way, not for a grace period that ends after its deadline."""
+    write, suspect = intent(1), intent(2)
+    committed(log, at_work, write, suspect)
+    at_work.ended(entry(write))
+    at_work._grace_seconds = 60
+    at_work.suspected(entry(suspect))
+    async with asyncio.timeout(1):
+        assert not await at_work.drained(30)
+    assert set(log.rows) == {suspect.id}
+
+
+async def test_an_unsettled_write_disturbs_shadow_reads(log: MemoryLog, at_work: Resyncer) -> None:
+    """From before the commit until the settlement a comparison is told that the stores may differ."""
+    write = intent(1)
+    at_work.opened(write)
+    assert at_work.watch.begin(1)()
+    log.rows[write.id] = write
+    at_work.ended(entry(write))
+    await until(lambda: at_work.is_idle)
+    assert not at_work.watch.begin(1)()
+
+
+async def test_half_a_grace_period_is_too_late(log: MemoryLog, counted: ProxyMetrics) -> None:
+    """A write that took longer may have lost its intent to a recoverer (R7)."""
+    slow = Resyncer(log, MemorySource(), uuid4(), counted, grace_seconds=60)
+    now = asyncio.get_running_loop().time()
+    assert not slow.may_be_recovered(now - 29)
+    assert slow.may_be_recovered(now - 31)
