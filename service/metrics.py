@@ -87,6 +87,8 @@ class ProxyMetrics:
             "Failed reads of the control state; the last known state stays in force.",
             registry=registry,
         )
+        for reason in ("queue_full", "deadline"):
+            self.refused_writes.labels(reason)
         for side in Side:
             self.intents.labels(side)
             self.ledger.labels(side)

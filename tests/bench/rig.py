@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,10 +32,11 @@ class BenchFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A running system: base URLs of Qdrant itself and of the proxy, and the target's DSN."""
+    """A running system: base URLs of Qdrant itself, the proxy and its control API, and the target's DSN."""
 
     qdrant: str
     proxy: str
+    control: str
     dsn: str
     http: aiohttp.ClientSession
     directory: Path
@@ -64,6 +66,24 @@ class Rig:
             log = (self.directory / "serve.log").read_text(errors="replace")[-1_000:]
             message = f"vecferry {' '.join(arguments)}: {output.decode()[-500:]}\nserve.log: {log}"
             raise BenchFailed(message)
+
+    async def job_seconds(self, kind: str, collection: str) -> float:
+        """Run a long job over the control API and return how long it took, without the command's own start."""
+        key = (self.directory / "vecferry" / "operator.key").read_text().strip()
+        url = f"{self.control}/v1/control/collections/{collection}/{kind}"
+        headers = {"authorization": f"Bearer {key}"}
+        began = time.perf_counter()
+        async with self.http.post(url, json={}, headers=headers) as answer:
+            answer.raise_for_status()
+        while True:
+            async with self.http.get(url, headers=headers) as answer:
+                job = (await answer.json())["job"]
+            if job["state"] == "done":
+                return time.perf_counter() - began
+            if job["state"] == "failed":
+                message = f"{kind} of {collection}: {job['error']}"
+                raise BenchFailed(message)
+            await asyncio.sleep(_POLL_SECONDS / 5)
 
     async def load(self, collection: str, count: int, *, seed: int) -> None:
         """Create a cosine collection with ``count`` points, written straight into Qdrant."""
@@ -102,7 +122,8 @@ async def running(directory: Path) -> AsyncIterator[Rig]:
         }
         async with _child(directory, "serve", ("serve",), environment) as serve_child:
             await _until(lambda: _answers(http, f"{proxy}/readyz"), serve_child)
-            yield Rig(qdrant, proxy, dsn, http, directory, environment)
+            control = f"http://127.0.0.1:{ports[3]}"
+            yield Rig(qdrant, proxy, control, dsn, http, directory, environment)
 
 
 @dataclass(frozen=True, slots=True)

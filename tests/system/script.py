@@ -1,6 +1,7 @@
 """One application, written against Qdrant's stock client: every call's answer is kept, to be compared."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -94,7 +95,7 @@ def _write(client: QdrantClient, name: str, keep: Keep) -> None:
 
 
 def _read(client: QdrantClient, name: str, keep: Keep) -> None:
-    ids = [UUID_A, 1, 404, 2, 1, UUID_B.upper()]
+    ids: list[int | str] = [UUID_A, 1, 404, 2, 1, UUID_B.upper()]
     keep("retrieve", lambda: client.retrieve(name, ids, with_vectors=True))
     keep("include", lambda: client.retrieve(name, [1], with_payload=["city", "deep"]))
     keep(
@@ -108,7 +109,7 @@ def _read(client: QdrantClient, name: str, keep: Keep) -> None:
     keep("pages", lambda: _pages(client, name))
     keep("count", lambda: client.count(name).count)
     for label, condition in FILTERS.items():
-        keep(f"where {label}", lambda c=condition: _ids(client, name, c))
+        keep(f"where {label}", partial(_ids, client, name, condition))
 
 
 def _pages(client: QdrantClient, name: str) -> list[Any]:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+_CLOSE_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Say:
@@ -36,19 +38,28 @@ def ok(body: bytes = b"{}", *headers: bytes) -> Say:
 @asynccontextmanager
 async def raw_server(*script: Say) -> AsyncIterator[RawServer]:
     """Serve the script in order, one answer per request; afterwards every connection is closed."""
-    seen, left = RawServer(), iter(script)
+    seen, left, idle = RawServer(), iter(script), asyncio.Condition()
+    talking = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal talking
         seen.connections += 1
+        talking += 1
         try:
             await _talk(reader, writer, seen, left)
         finally:
             writer.close()
+            async with idle:
+                talking -= 1
+                idle.notify_all()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     seen.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield seen
+        # The clients have closed their connections by now: see what the last bytes were.
+        async with asyncio.timeout(_CLOSE_SECONDS), idle:
+            await idle.wait_for(lambda: not talking)
 
 
 async def _talk(

@@ -175,10 +175,10 @@ async def test_nobody_there_has_applied_nothing() -> None:
 @pytest.mark.parametrize("may_repeat", [True, False])
 async def test_only_what_may_be_repeated_survives_a_closed_connection(may_repeat: bool) -> None:
     """A pooled connection that the source closed costs a read nothing; a write is never sent twice."""
+    answers: list[bytes] = []
     async with raw_server(ok(b"1"), HANG_UP, ok(b"2")) as server:
         forwarder = _forwarder(server.url)
         try:
-            answers = []
             for _ in range(2):
                 async with forwarder.send(
                     "POST", "/x", [(b"content-length", b"2")], b"{}", may_repeat=may_repeat

@@ -1,0 +1,258 @@
+"""Requests about whole collections, on a wired instance between a real Qdrant engine and a real Postgres."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import httpx
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from service.config import Settings
+from service.stages import Side, Stage
+from service.stores.postgres.control import PostgresControl
+from service.stores.postgres.database import Database
+from tests.service.proxy.conftest import CONFIG
+from tests.service.wired import Wired, wired
+
+MakeSettings = Callable[..., Settings]
+
+BODY = {"vectors": {"size": 2, "distance": "Dot"}}
+MULTIVECTOR = {
+    "vectors": {
+        "size": 2,
+        "distance": "Dot",
+        "multivector_config": {"comparator": "max_sim"},
+    }
+}
+POINT = {"points": [{"id": 1, "vector": [1.0, 2.0]}]}
+
+
+@pytest.fixture
+async def qdrant(qdrant_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the source itself."""
+    async with httpx.AsyncClient(base_url=qdrant_url, timeout=30.0) as client:
+        yield client
+
+
+def _names(answer: httpx.Response) -> list[str]:
+    return [each["name"] for each in answer.json()["result"]["collections"]]
+
+
+async def _adopt(here: Wired, database: Database, name: str) -> None:
+    """Put a collection on the target, as one that has completed its migration."""
+    await PostgresControl(database).adopt_target(name, CONFIG, actor="test")
+    await here.instance.plane.refresh()
+
+
+async def test_while_the_source_answers_its_list_passes(
+    settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
+) -> None:
+    """Before anything has moved the list is the source's own answer."""
+    await qdrant.put(f"/collections/{collection_name}", json=BODY)
+    async with wired(settings(qdrant_url=qdrant_url)) as here:
+        listed = await here.client.get("/collections")
+    assert collection_name in _names(listed)
+    assert sorted(_names(listed)) == sorted(_names(await qdrant.get("/collections")))
+
+
+async def test_the_merged_list_names_both_and_asks_for_the_key(
+    settings: MakeSettings, qdrant_url: str, collection_name: str, database: Database,
+    qdrant: httpx.AsyncClient,
+) -> None:  # fmt: skip
+    """Once a collection lives on the target the list is ours: merged, sorted, and only for who has the key."""
+    await qdrant.put(f"/collections/{collection_name}", json=BODY)
+    made = settings(qdrant_url=qdrant_url, qdrant_api_key="secret")
+    async with wired(made) as here:
+        await _adopt(here, database, "moved")
+        refused = await here.client.get("/collections")
+        listed = await here.client.get("/collections", headers={"api-key": "secret"})
+    assert (refused.status_code, "moved" in refused.text) == (401, False)
+    assert {collection_name, "moved"} <= set(_names(listed))
+    assert _names(listed) == sorted(_names(listed))
+
+
+async def test_without_a_source_only_the_key_opens(settings: MakeSettings) -> None:
+    """With everything on the target, what is not about one collection needs the key too; the version does not."""
+    made = settings(default_stage=Stage.COMPLETE, qdrant_api_key="secret")
+    async with wired(made) as here:
+        assert (await here.client.get("/collections")).status_code == 401
+        assert (await here.client.get("/telemetry")).status_code == 401
+        assert (await here.client.get("/")).json()["version"]
+        key = {"api-key": "secret"}
+        assert _names(await here.client.get("/collections", headers=key)) == []
+        created = await here.client.put("/collections/new", json=BODY, headers=key)
+        assert created.json()["result"] is True
+        assert _names(await here.client.get("/collections", headers=key)) == ["new"]
+
+
+async def test_creating_is_forwarded_and_arms_when_everything_new_is_mirrored(
+    settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
+) -> None:
+    """The collection is on the source, mirrored from its first point, and needs no backfill."""
+    made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
+    async with wired(made) as here:
+        answer = await here.client.put(f"/collections/{collection_name}", json=BODY)
+        assert answer.json()["result"] is True
+        state = here.instance.plane.view.state(collection_name)
+        assert (state.stage, state.backfilled) == (Stage.DUALWRITE, True)
+        assert state.generation is not None
+    assert (await qdrant.get(f"/collections/{collection_name}")).status_code == 200
+
+
+async def test_creating_changes_no_stage_by_default(
+    settings: MakeSettings, qdrant_url: str, collection_name: str
+) -> None:
+    """With everything new off, Postgres does not hear of a new collection."""
+    async with wired(settings(qdrant_url=qdrant_url)) as here:
+        await here.client.put(f"/collections/{collection_name}", json=BODY)
+        assert here.instance.plane.view.state(collection_name).epoch == 0
+
+
+async def test_a_refused_creation_arms_nothing(
+    settings: MakeSettings, qdrant_url: str, collection_name: str
+) -> None:
+    """Qdrant's error is the client's answer, and no tables are made for what is not there."""
+    made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
+    async with wired(made) as here:
+        answer = await here.client.put(f"/collections/{collection_name}", json={"vectors": 1})
+        assert answer.status_code == 400
+        assert here.instance.plane.view.state(collection_name).epoch == 0
+
+
+async def test_the_first_write_arms_a_collection_that_was_there_before(
+    settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
+) -> None:
+    """It is mirrored from that write on, and what it held before still needs a backfill."""
+    await qdrant.put(f"/collections/{collection_name}", json=BODY)
+    made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
+    path = f"/collections/{collection_name}/points?wait=true"
+    async with wired(made) as here:
+        answers = await asyncio.gather(*[here.client.put(path, json=POINT) for _ in range(5)])
+        assert [answer.status_code for answer in answers] == [200] * 5
+        state = here.instance.plane.view.state(collection_name)
+        assert (state.stage, state.backfilled, state.epoch) == (Stage.DUALWRITE, False, 1)
+        assert await here.instance.resyncer.drained(10.0)
+
+
+async def test_what_cannot_be_mirrored_is_kept_off_and_logged(
+    settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
+) -> None:
+    """The client's writes go on unharmed; the operator sees which collection stays behind, and why, once."""
+    await qdrant.put(f"/collections/{collection_name}", json=MULTIVECTOR)
+    made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
+    point = {"points": [{"id": 1, "vector": [[1.0, 2.0]]}]}
+    async with wired(made) as here:
+        with capture_logs() as logs:
+            for _ in range(2):
+                answer = await here.client.put(f"/collections/{collection_name}/points", json=point)
+                assert answer.status_code == 200
+        assert here.instance.plane.view.state(collection_name).stage is Stage.OFF
+    told = [line for line in logs if line["event"] == "collection_not_mirrored"]
+    assert [(line["collection"], "multivector" in line["reason"]) for line in told] == [
+        (collection_name, True)
+    ]
+
+
+async def test_a_dropped_collection_is_forgotten(
+    settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str,
+    database: Database,
+) -> None:  # fmt: skip
+    """Its stage, tables and intents go with it, so that a new one of that name starts afresh."""
+    made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
+    async with wired(made) as here:
+        await here.client.put(f"/collections/{collection_name}", json=BODY)
+        await here.client.put(f"/collections/{collection_name}/points?wait=true", json=POINT)
+        first = here.instance.plane.view.state(collection_name).generation
+        answer = await here.client.delete(f"/collections/{collection_name}")
+        assert answer.json()["result"] is True
+        assert here.instance.plane.view.state(collection_name).epoch == 0
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM vecferry.collections") == 0
+        await here.client.put(f"/collections/{collection_name}", json=BODY)
+        assert here.instance.plane.view.state(collection_name).generation not in {None, first}
+    assert (await qdrant.get(f"/collections/{collection_name}")).status_code == 200
+
+
+async def test_a_collection_on_the_target_is_dropped_there(
+    settings: MakeSettings, qdrant_url: str, database: Database
+) -> None:
+    """The source, which does not have it, is not asked."""
+    name = f"moved-{uuid4().hex}"
+    async with wired(settings(qdrant_url=qdrant_url)) as here:
+        await _adopt(here, database, name)
+        assert here.instance.plane.view.state(name).authority is Side.TARGET
+        assert (await here.client.get(f"/collections/{name}")).status_code == 200
+        answer = await here.client.delete(f"/collections/{name}")
+        assert (answer.status_code, answer.json()["result"]) == (200, True)
+        assert name not in here.instance.plane.view.states
+
+
+@asynccontextmanager
+async def _aliasing() -> AsyncIterator[str]:
+    """Serve the two alias routes and one collection, which the embedded engine does not."""
+    aliases: dict[str, str] = {}
+
+    async def change(request: web.Request) -> web.Response:
+        for action in (await request.json())["actions"]:
+            made = action["create_alias"]
+            aliases[made["alias_name"]] = made["collection_name"]
+        return web.json_response({"result": True, "status": "ok", "time": 0.0})
+
+    async def show(_: web.Request) -> web.Response:
+        found = [{"alias_name": a, "collection_name": c} for a, c in aliases.items()]
+        return web.json_response({"result": {"aliases": found}, "status": "ok", "time": 0.0})
+
+    app = web.Application()
+    app.router.add_post("/collections/aliases", change)
+    app.router.add_get("/aliases", show)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+def _alias(alias: str, collection: str) -> dict[str, object]:
+    action = {"create_alias": {"alias_name": alias, "collection_name": collection}}
+    return {"actions": [action]}
+
+
+async def test_a_changed_alias_is_known_before_the_next_request(
+    settings: MakeSettings, database: Database
+) -> None:
+    """After the answer every instance's next view has it: the revision grew."""
+    async with _aliasing() as url, wired(settings(qdrant_url=url)) as here:
+        control = PostgresControl(database)
+        await control.arm("c", CONFIG, actor="test", is_new=True)
+        before = (await here.instance.plane.refresh()).revision
+        answer = await here.client.post("/collections/aliases", json=_alias("a", "c"))
+        assert answer.status_code == 200
+        assert here.instance.plane.view.physical("a") == "c"
+        assert await control.revision() > before
+
+
+@pytest.mark.parametrize(("alias", "collection"), [("a", "moved"), ("moved", "c")])
+async def test_an_alias_of_what_has_moved_is_refused(
+    settings: MakeSettings, database: Database, alias: str, collection: str
+) -> None:
+    """The source would point it at data that is no longer right."""
+    async with _aliasing() as url, wired(settings(qdrant_url=url)) as here:
+        await _adopt(here, database, "moved")
+        answer = await here.client.post("/collections/aliases", json=_alias(alias, collection))
+        assert (answer.status_code, "moved" in answer.text) == (501, True)
+        async with httpx.AsyncClient(base_url=url) as source:
+            assert (await source.get("/aliases")).json()["result"]["aliases"] == []
+
+
+async def test_the_version_is_told_while_the_source_is_away(settings: MakeSettings) -> None:
+    """Clients check it when they start; everything else says that the source is away."""
+    async with wired(settings(qdrant_url="http://127.0.0.1:9")) as here:
+        assert (await here.client.get("/")).json()["version"]
+        assert (await here.client.get("/telemetry")).status_code == 503
