@@ -18,5 +18,5 @@ async def running(*work: Coroutine[object, object, None]) -> AsyncIterator[None]
 async def until(is_true: Callable[[], object], *, seconds: float = 5.0) -> None:
     """Wait for a condition. Raises ``TimeoutError``."""
     async with asyncio.timeout(seconds):
-        while not is_true():
+        while not is_true():  # noqa: ASYNC110 - what is waited for is told by nobody
             await asyncio.sleep(0.002)

@@ -33,7 +33,7 @@ def test_a_key_stays(tmp_path: Path) -> None:
 def test_an_empty_key_opens_nothing(tmp_path: Path) -> None:
     """A file that a full disk left empty would be a key that everybody has."""
     (tmp_path / keys.FILE).write_text("\n")
-    with pytest.raises(ConfigurationError, match="VECFERRY_DATA_DIR: .* is empty"):
+    with pytest.raises(ConfigurationError, match=r"VECFERRY_DATA_DIR: .* is empty"):
         keys.ensure(tmp_path)
 
 
@@ -53,7 +53,7 @@ def test_processes_that_start_together_have_one_key(tmp_path: Path) -> None:
 
 def test_without_a_key_the_command_line_says_where_it_looked(tmp_path: Path) -> None:
     """The usual mistake is another data directory."""
-    with pytest.raises(ConfigurationError, match=f"cannot read {tmp_path}.*vecferry serve"):
+    with pytest.raises(ConfigurationError, match=rf"cannot read {tmp_path}.*vecferry serve"):
         keys.read(tmp_path)
 
 

@@ -74,11 +74,11 @@ def _write(client: QdrantClient, name: str, keep: Keep) -> None:
     keep("upsert", lambda: client.upsert(name, points(), wait=True).status)
     batch = models.Batch(
         ids=[10, 11, 12],
-        vectors={"text": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]},
+        vectors={"text": [[1.0, 0, 0, 0], [0.0, 1, 0, 0], [0.0, 0, 1, 0]]},
         payloads=[{"n": 10}, {"n": 11}, {"n": 12, "city": "Bern"}],
     )
     keep("columnar", lambda: client.upsert(name, batch, wait=True).status)
-    once = models.PointStruct(id=13, vector={"image": [3, 4]}, payload={"n": 13})
+    once = models.PointStruct(id=13, vector={"image": [3.0, 4.0]}, payload={"n": 13})
     keep("twice one id", lambda: client.upsert(name, [points()[0], once, once]).status)
     keep("set payload", lambda: client.set_payload(name, {"new": [1, {"a": None}]}, [1, 2]).status)
     keep(

@@ -1,5 +1,7 @@
 """The source as a resync sees it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ class Queue(MemoryStore):
         result = await super().apply(collection, operation, wait=wait)
         return UpdateResult(result.operation_id, self.status)
 
-    async def barrier(self, collection: str, ids: list[PointId]) -> None:  # type: ignore[override]
+    async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:
         self.barriers.append(list(ids))
 
     async def drain(self, collection: str) -> None:

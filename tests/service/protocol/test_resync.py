@@ -42,7 +42,6 @@ async def test_an_ended_write_is_settled_at_once(log: MemoryLog, at_work: Resync
     """A known end leads to a resync, an empty ledger and an idle resyncer."""
     write = intent(1)
     committed(log, at_work, write)
-    assert not at_work.is_idle
     at_work.ended(entry(write))
     assert await at_work.settled(write.id, seconds=5)
     assert not log.rows

@@ -57,7 +57,10 @@ class Qdrant:
         start = asked["offset"] or 0
         found = [number for number in self.matching if number >= start]
         page, rest = found[: asked["limit"]], found[asked["limit"] :]
-        result = {"points": [{"id": n} for n in page], "next_page_offset": (rest or [None])[0]}
+        result = {
+            "points": [{"id": n} for n in page],
+            "next_page_offset": rest[0] if rest else None,
+        }
         return Answer(200, (), orjson.dumps({"result": result}))
 
 

@@ -76,7 +76,7 @@ async def until_one_waits(database: Database) -> None:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     async with asyncio.timeout(5), database.connection() as connection:
-        while not await connection.fetchval(waiting):
+        while not await connection.fetchval(waiting):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.005)
 
 

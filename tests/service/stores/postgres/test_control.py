@@ -83,7 +83,9 @@ async def test_arming_refuses_a_state_that_has_passed(control: PostgresControl) 
     never_seen = CollectionState("c", Stage.OFF)
     with pytest.raises(StageError, match="meanwhile"):
         await control.arm("c", CONFIG, actor="late", is_new=False, before=never_seen)
-    await control.arm("d", CONFIG, actor="ops", is_new=False, before=CollectionState("d", Stage.OFF))
+    await control.arm(
+        "d", CONFIG, actor="ops", is_new=False, before=CollectionState("d", Stage.OFF)
+    )
     assert (await current(control, "d")).stage is Stage.DUALWRITE
 
 

@@ -9,7 +9,7 @@ import pytest
 from service.errors import PointNotFound, StaleEpoch
 from service.model.ids import encode_key
 from service.model.operations import ByFilter, ByIds, Delete, SetPayload, Upsert
-from service.model.qdrant import FieldCondition, Filter, MatchValue
+from service.model.qdrant import FieldCondition, Filter, MatchValue, Range
 from service.stages import Side, Stage
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
@@ -95,17 +95,12 @@ async def test_a_write_that_waits_for_a_stage_change_sees_its_result(
 
     async def stale() -> None:
         with pytest.raises(StaleEpoch):
-            await store.apply_fenced(
-                "c", Upsert([point(1)]), state, owner=owner, outbox=uuid4()
-            )
+            await store.apply_fenced("c", Upsert([point(1)]), state, owner=owner, outbox=uuid4())
 
-    async with asyncio.TaskGroup() as tasks:
-        async with database.transaction() as connection:
-            await connection.execute(
-                "UPDATE vecferry.control SET epoch = epoch + 1, stage = 'shadow'"
-            )
-            tasks.create_task(stale())
-            await until_one_waits(database)
+    async with asyncio.TaskGroup() as tasks, database.transaction() as connection:
+        await connection.execute("UPDATE vecferry.control SET epoch = epoch + 1, stage = 'shadow'")
+        tasks.create_task(stale())
+        await until_one_waits(database)
     assert await numbers(database, 1) == {}
     assert not await ledger(database)
 
@@ -154,7 +149,7 @@ async def test_the_outbox_of_a_filter_names_what_it_matched(
     await store.apply_fenced(
         "c", Upsert([point(1, 7.0), point(2, 8.0)]), state, owner=owner, outbox=None
     )
-    matching = Delete(ByFilter(Filter(must=[FieldCondition(key="n", range={"lt": 8})])))
+    matching = Delete(ByFilter(Filter(must=[FieldCondition(key="n", range=Range(lt=8))])))
     _, keys = await store.apply_fenced("c", matching, state, owner=owner, outbox=uuid4())
     assert list(keys) == [encode_key(1)]
     assert await numbers(database, 1, 2) == {2: 8.0}

@@ -9,7 +9,7 @@ import pytest
 
 from service.control.state import CollectionState
 from service.errors import SourceUnavailable, WrongInput
-from service.model.ids import PointId, encode_key
+from service.model.ids import PointId
 from service.model.operations import Upsert
 from service.model.points import Point
 from service.protocol.ledger import Fetch, Intent, Push, Settled
@@ -19,6 +19,7 @@ from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.fenced import FencedPgStore
 from service.stores.postgres.intents import PostgresIntents
+from tests.service.running import until
 from tests.service.stores.postgres.staged import (
     current,
     intent_of,
@@ -89,9 +90,6 @@ async def _settled(
     return await log.settle_target(state.generation, keys, ids, how)
 
 
-# ------------------------------------------------------------------------------------- insertion
-
-
 async def test_only_intents_of_the_current_epoch_are_taken(
     log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database
 ) -> None:
@@ -109,15 +107,12 @@ async def test_an_intent_that_waits_for_a_stage_change_sees_its_result(
 ) -> None:
     """The write is refused although its epoch was current when its statement began (R5)."""
     state = await staged(control, Stage.SHADOW)
-    async with asyncio.TaskGroup() as tasks:
-        async with database.transaction() as connection:
-            await connection.execute(
-                "SELECT 1 FROM vecferry.control WHERE name = 'c' FOR UPDATE"
-            )
-            stale = tasks.create_task(log.insert([intent_of(state, 1)], owner=owner))
-            await until_one_waits(database)
-            await connection.execute("UPDATE vecferry.control SET epoch = epoch + 1")
-            assert not stale.done()
+    async with asyncio.TaskGroup() as tasks, database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM vecferry.control WHERE name = 'c' FOR UPDATE")
+        stale = tasks.create_task(log.insert([intent_of(state, 1)], owner=owner))
+        await until_one_waits(database)
+        await connection.execute("UPDATE vecferry.control SET epoch = epoch + 1")
+        assert not stale.done()
     assert stale.result() == set()
     assert not await ledger(database)
 
@@ -127,13 +122,13 @@ async def test_an_intent_that_waits_for_a_change_that_fails_is_taken(
 ) -> None:
     """A stage change that is rolled back refuses nothing."""
     state = await staged(control, Stage.SHADOW)
-    async with asyncio.TaskGroup() as tasks:
-        with pytest.raises(ZeroDivisionError):
-            async with database.transaction() as connection:
-                await connection.execute("UPDATE vecferry.control SET epoch = epoch + 1")
-                waiting = tasks.create_task(log.insert([intent_of(state, 1)], owner=owner))
-                await until_one_waits(database)
-                raise ZeroDivisionError
+    async with asyncio.TaskGroup() as tasks, database.connection() as connection:
+        change = connection.transaction()
+        await change.start()
+        await connection.execute("UPDATE vecferry.control SET epoch = epoch + 1")
+        waiting = tasks.create_task(log.insert([intent_of(state, 1)], owner=owner))
+        await until_one_waits(database)
+        await change.rollback()
     assert len(waiting.result()) == 1
 
 
@@ -163,9 +158,6 @@ async def test_entries_come_back_as_they_went_in(
     ]
     assert await log.open_entries(owner=owner, limit=1) == entries[:1]
     assert await log.open_entries(owner=uuid4(), limit=10) == []
-
-
-# ------------------------------------------------------------------------------------------ orphans
 
 
 async def test_orphans_are_adopted_only_after_the_silence(
@@ -208,9 +200,7 @@ async def test_an_owner_is_never_fenced_by_itself(
     assert await control.confirm(owner, 1)
 
 
-async def test_an_orphan_is_adopted_by_one(
-    log: PostgresIntents, control: PostgresControl
-) -> None:
+async def test_an_orphan_is_adopted_by_one(log: PostgresIntents, control: PostgresControl) -> None:
     """Two recoverers at once share the orphans without a duplicate."""
     state, gone = await staged(control, Stage.SHADOW), await registered(control)
     orphans = [intent_of(state, number) for number in range(20)]
@@ -236,14 +226,10 @@ async def test_an_intent_that_is_being_settled_is_not_adopted(
     source.gate.clear()
     async with asyncio.TaskGroup() as tasks:
         settling = tasks.create_task(_settled(log, state, [orphan], source))
-        while not source.begun:
-            await asyncio.sleep(0.005)
+        await until(lambda: source.begun)
         assert await log.adopt_orphans(owner=owner, silent_seconds=60, limit=10) == []
         source.gate.set()
     assert settling.result() is Settled.DONE
-
-
-# ---------------------------------------------------------------------------------------- what is owed
 
 
 async def test_the_target_owes_what_was_answered_and_not_settled(
@@ -281,9 +267,6 @@ async def test_the_ledger_can_be_measured(
     await log.insert([intent_of(state, 1), intent_of(state, 2)], owner=owner)
     assert await log.sizes() == {Side.TARGET: 2, Side.SOURCE: 0}
     assert await log.oldest_seconds() > 0
-
-
-# -------------------------------------------------------------------------------- resync to the target
 
 
 async def test_a_resync_copies_what_the_source_has(
@@ -346,8 +329,7 @@ async def test_the_source_is_read_under_the_ids_locks(
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_settled(log, state, [first], slow))
-        while not reads:
-            await asyncio.sleep(0.005)
+        await until(lambda: reads)
         tasks.create_task(_settled(log, state, [second], fresh))
         await until_one_waits(database)
         assert reads == ["slow"]
@@ -436,9 +418,6 @@ async def test_a_write_whose_intent_was_recovered_too_early_is_copied(
     assert await numbers(database, 1) == {1: 5.0}
 
 
-# -------------------------------------------------------------------------------- resync to the source
-
-
 async def _live(control: PostgresControl, database: Database) -> CollectionState:
     state = await staged(control, Stage.LIVE)
     owner = await registered(control)
@@ -472,6 +451,7 @@ async def test_pushes_of_the_same_ids_take_turns(
     source.gate.clear()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_settled(log, state, [first], source))
+        await until(lambda: source.begun)
         tasks.create_task(_settled(log, state, [second], source))
         await until_one_waits(database)
         assert source.begun == 1
@@ -490,8 +470,7 @@ async def test_a_push_does_not_hold_up_writes(
     source.gate.clear()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_settled(log, state, [pushed], source))
-        while not source.begun:
-            await asyncio.sleep(0.005)
+        await until(lambda: source.begun)
         async with asyncio.timeout(2):
             await FencedPgStore(database).apply_fenced(
                 "c", Upsert([point(1, 2.0)]), state, owner=owner, outbox=outbox
@@ -525,9 +504,3 @@ async def test_a_push_of_the_old_authority_is_kept(
     assert await _settled(log, state, [reverse], source) is Settled.REVERSED
     assert not source.begun
     assert await ledger(database) == {reverse.id}
-
-
-def test_keys_are_sorted_for_the_locks() -> None:
-    """The helper builds intents as the protocol does: distinct keys in ascending order."""
-    state = CollectionState("c", Stage.RAMP, 1, epoch=1)
-    assert intent_of(state, 2, 1).keys == (encode_key(1), encode_key(2))

@@ -1,0 +1,149 @@
+"""The control API on a wired instance: its key, its errors, its shapes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import keys
+from service.config import Settings
+from service.model.qdrant import CreateCollection
+from service.stores.postgres.control import PostgresControl
+from service.stores.postgres.database import Database
+from tests.service.wired import wired
+
+CONFIG = CreateCollection.model_validate({"vectors": {"size": 2, "distance": "Dot"}})
+STAGE = "/v1/control/collections/a%20b/stage"
+
+
+@pytest.fixture
+async def api(
+    database_url: str, database: Database, tmp_path: Path
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The control API over one mirrored collection ``a b``, with the operator's key; Qdrant is away."""
+    await PostgresControl(database).arm("a b", CONFIG, actor="test", is_new=True)
+    settings = Settings(
+        database_url=database_url, data_dir=tmp_path, qdrant_url="http://127.0.0.1:9"
+    )
+    async with (
+        wired(settings) as here,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(here.instance.control),
+            base_url="http://control",
+            headers={"authorization": f"Bearer {keys.read(tmp_path)}"},
+        ) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "Basic x", "Bearer ä"])
+async def test_without_the_operators_key_nothing_happens(
+    api: httpx.AsyncClient, authorization: str
+) -> None:
+    """Reading and changing are refused alike, and the stage is what it was."""
+    headers = {"authorization": authorization.encode()}
+    answers = [
+        await api.get("/v1/control/status", headers=headers),
+        await api.put(STAGE, json={"stage": "off"}, headers=headers),
+        await api.post("/v1/control/collections/a%20b/verify", headers=headers),
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 3
+    assert (await api.get("/v1/control/status")).json()["collections"][0]["stage"] == "dualwrite"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+async def test_it_documents_itself_to_nobody(api: httpx.AsyncClient, path: str) -> None:
+    """FastAPI's pages are off."""
+    assert (await api.get(path)).status_code == 404
+
+
+async def test_the_status_says_what_it_could_not_read(api: httpx.AsyncClient) -> None:
+    """Collections with a row are shown also while Qdrant is away, and that is said."""
+    status = (await api.get("/v1/control/status")).json()
+    assert "cannot be reached" in status["source_error"]
+    (collection,) = status["collections"]
+    parity = collection.pop("parity")
+    assert parity["samples"] == 0
+    assert collection == {
+        "name": "a b", "stage": "dualwrite", "percent": 100, "epoch": 1, "frozen": False,
+        "authority": "source", "backfilled": True, "ledger": 0, "points": 0, "backfill": None,
+    }  # fmt: skip
+
+
+async def test_a_stage_is_changed_and_said(api: httpx.AsyncClient) -> None:
+    """The answer is the new state; a second identical wish changes nothing."""
+    expected = {"name": "a b", "stage": "shadow", "percent": 100, "epoch": 2}
+    for _ in range(2):
+        answer = await api.put(STAGE, json={"stage": "shadow"})
+        assert (answer.status_code, answer.json()) == (200, expected)
+    ramp = await api.put(STAGE, json={"stage": "ramp", "percent": 20})
+    assert (ramp.json()["stage"], ramp.json()["percent"]) == ("ramp", 20)
+
+
+async def test_a_way_that_does_not_exist_is_a_conflict(api: httpx.AsyncClient) -> None:
+    """409 with the stages that can be reached."""
+    answer = await api.put(STAGE, json={"stage": "complete"})
+    assert answer.status_code == 409
+    assert (
+        answer.json()["detail"] == "no way from dualwrite to complete; from dualwrite: off, shadow"
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"stage": "onwards"},
+        {},
+        {"stage": "ramp", "percent": 101},
+        {"stage": "ramp", "percentage": 5},
+    ],
+)
+async def test_a_wish_that_cannot_be_read_is_refused(
+    api: httpx.AsyncClient, body: dict[str, object]
+) -> None:
+    """A typing error in a field never means its default."""
+    assert (await api.put(STAGE, json=body)).status_code == 422
+
+
+async def test_patterns_name_collections(api: httpx.AsyncClient) -> None:
+    """A shell pattern; one that names nothing is 404."""
+    found = await api.get("/v1/control/collections", params={"pattern": "a*"})
+    assert found.json() == ["a b"]
+    missing = await api.get("/v1/control/collections", params={"pattern": "z*"})
+    assert (missing.status_code, "z*" in missing.json()["detail"]) == (404, True)
+
+
+async def test_a_job_that_was_never_started_is_none(api: httpx.AsyncClient) -> None:
+    """Following before starting shows an empty job instead of an error."""
+    backfill = await api.get("/v1/control/collections/a%20b/backfill")
+    assert backfill.json() == {"job": None, "progress": None}
+    assert (await api.get("/v1/control/collections/a%20b/verify")).json() == {"job": None}
+
+
+@pytest.mark.parametrize(("kind", "body"), [("backfill", {"restart": False}), ("verify", None)])
+async def test_a_job_needs_a_mirrored_collection(
+    api: httpx.AsyncClient, kind: str, body: dict[str, object] | None
+) -> None:
+    """Where nothing is mirrored there is nothing to copy or to compare: 409 with the stage."""
+    answer = await api.post(f"/v1/control/collections/other/{kind}", json=body)
+    assert (answer.status_code, "`other` is in stage off" in answer.json()["detail"]) == (409, True)
+
+
+async def test_a_job_that_fails_is_reported(api: httpx.AsyncClient) -> None:
+    """Its error is shown to who follows it."""
+    path = "/v1/control/collections/a%20b/verify"
+    started = (await api.post(path)).json()
+    assert (started["kind"], started["collection"], started["state"]) == (
+        "verify",
+        "a b",
+        "running",
+    )
+    job = started
+    async with asyncio.timeout(20):
+        while job["state"] == "running":
+            await asyncio.sleep(0.05)
+            job = (await api.get(path)).json()["job"]
+    assert (job["state"], job["result"]) == ("failed", None)
+    assert "cannot be reached" in job["error"]

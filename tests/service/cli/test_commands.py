@@ -1,0 +1,160 @@
+"""The commands against a real control API on a loopback port, between a real Qdrant engine and a real Postgres."""
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.cli import app
+from service.config import Settings
+from tests.service.wired import listening, wired
+
+POINTS = [{"id": number, "vector": [float(number), 1.0]} for number in range(1, 6)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def _run(*arguments: str) -> Ran:
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    before, sys.argv = sys.argv, ["vecferry", *arguments]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            app.main()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        sys.argv = before
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+async def vecferry(*arguments: str) -> Ran:
+    """Run a command in a thread, so that the control API can answer it."""
+    return await asyncio.to_thread(_run, *arguments)
+
+
+@pytest.fixture
+async def collection(qdrant_url: str, collection_name: str) -> str:
+    """A collection on the source with five points."""
+    async with httpx.AsyncClient(base_url=f"{qdrant_url}/collections", timeout=30.0) as client:
+        await client.put(f"/{collection_name}", json={"vectors": {"size": 2, "distance": "Dot"}})
+        await client.put(f"/{collection_name}/points?wait=true", json={"points": POINTS})
+    return collection_name
+
+
+@pytest.fixture
+async def _serving(
+    qdrant_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
+    """An instance whose control API the commands find by the environment."""
+    settings = Settings(qdrant_url=qdrant_url, database_url=database_url, data_dir=tmp_path)
+    async with (
+        wired(settings) as here,
+        listening(here.instance.control) as (_, port),
+    ):
+        monkeypatch.setenv("VECFERRY_DATA_DIR", str(tmp_path))
+        monkeypatch.setenv("VECFERRY_CONTROL_PORT", str(port))
+        yield
+
+
+@pytest.mark.usefixtures("_serving")
+async def test_a_migration_from_the_command_line(collection: str) -> None:
+    """Mirror, copy, compare, shadow: each command waits for its end, says what it did, and exits 0."""
+    ran = await vecferry("stage", "set", collection, "dualwrite")
+    assert (ran.code, ran.out) == (0, f"{collection}: dualwrite (epoch 1)\n")
+    ran = await vecferry("backfill", collection)
+    assert (ran.code, ran.out) == (0, f"{collection}: 5 points read, 5 copied\n")
+    ran = await vecferry("verify", collection)
+    assert (ran.code, ran.out.startswith(f"{collection}: equal: 5 ids compared")) == (0, True)
+    ran = await vecferry("verify", collection, "--json")
+    assert json.loads(ran.out)[collection]["clean"] is True
+    ran = await vecferry("stage", "set", f"{collection[:-3]}*", "shadow")
+    assert (ran.code, ran.out) == (0, f"{collection}: shadow (epoch 2)\n")
+    ran = await vecferry("stage", "set", collection, "ramp", "--percent", "20")
+    assert (ran.code, ran.out) == (0, f"{collection}: ramp 20 % (epoch 3)\n")
+    status = json.loads((await vecferry("status", "--json")).out)
+    (row,) = [each for each in status["collections"] if each["name"] == collection]
+    assert (row["stage"], row["percent"], row["backfilled"], row["points"]) == ("ramp", 20, True, 5)
+    assert (row["backfill"]["state"], row["backfill"]["scanned"]) == ("done", 5)
+    table = (await vecferry("status")).out
+    assert "ramp 20 %" in table
+    assert "done 5/5" in table
+
+
+@pytest.mark.usefixtures("_serving")
+async def test_a_gate_that_is_shut_is_an_error(collection: str) -> None:
+    """The reason stands on standard error with the collection's name, and the status is 1."""
+    await vecferry("stage", "set", collection, "dualwrite")
+    ran = await vecferry("stage", "set", collection, "shadow")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"{collection}: `{collection}` has no complete backfill")
+
+
+@pytest.mark.usefixtures("_serving")
+async def test_stores_that_differ_are_status_1(collection: str) -> None:
+    """Before the backfill nothing is on the target: verify says how much and fails, also as JSON."""
+    await vecferry("stage", "set", collection, "dualwrite")
+    ran = await vecferry("verify", collection)
+    assert (ran.code, f"{collection}: NOT EQUAL" in ran.out) == (1, True)
+    ran = await vecferry("verify", collection, "--json")
+    assert (ran.code, json.loads(ran.out)[collection]["clean"]) == (1, False)
+
+
+@pytest.mark.usefixtures("_serving")
+@pytest.mark.parametrize("command", ["backfill", "verify"])
+async def test_a_job_that_is_refused_is_one_line(command: str, collection: str) -> None:
+    """A collection in stage off is neither copied nor compared."""
+    ran = await vecferry(command, collection)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert f"`{collection}` is in stage off" in ran.err
+
+
+@pytest.mark.usefixtures("_serving")
+async def test_a_pattern_without_a_match_is_an_error() -> None:
+    """Nothing to do is not success."""
+    ran = await vecferry("stage", "set", "nothing-*", "dualwrite")
+    assert (ran.code, ran.out, "nothing-*" in ran.err) == (1, "", True)
+
+
+@pytest.mark.usefixtures("_serving")
+async def test_another_instances_key_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command says so instead of showing an answer's code."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "operator.key").write_text("wrong\n")
+    monkeypatch.setenv("VECFERRY_DATA_DIR", str(tmp_path / "other"))
+    ran = await vecferry("status")
+    assert (ran.code, ran.err) == (1, "vecferry: the operator's key is missing or wrong\n")
+
+
+async def test_where_nobody_serves_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address that was asked is in it."""
+    (tmp_path / "operator.key").write_text("k\n")
+    monkeypatch.setenv("VECFERRY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("VECFERRY_CONTROL_PORT", "9")
+    ran = await vecferry("status")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert ran.err.startswith("vecferry: no vecferry answers on http://127.0.0.1:9: ")
+
+
+async def test_the_stages_are_listed_with_their_ways() -> None:
+    """Without an instance: it is the table of the code."""
+    ran = await vecferry("stage", "list")
+    assert "off        → dualwrite\n" in ran.out
+    assert "complete   → nowhere\n" in ran.out

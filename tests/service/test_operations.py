@@ -1,0 +1,182 @@
+"""The operator's long jobs: what ends them, and what their end does to everything else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from backfill.ports import Jobs
+from backfill.verify import Verification
+from service.control.change import StageChanges
+from service.control.plane import ControlPlane
+from service.errors import SourceUnavailable, StageError
+from service.metrics import ProxyMetrics
+from service.model.qdrant import CreateCollection
+from service.operations import LongJob, Operations
+from service.stages import Side, Stage
+from service.stores.postgres.control import PostgresControl
+from service.stores.postgres.database import Database
+from shadow.metrics import ShadowMetrics
+from shadow.reads import ShadowReads
+from shadow.sampling import Sampler
+from tests.fakes import MemoryStore
+from tests.service.running import running, until
+
+CONFIG = CreateCollection.model_validate({"vectors": {"size": 2, "distance": "Dot"}})
+
+
+class Receipt:
+    """The only thing that a job asks of a receipt."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        return {"clean": True}
+
+
+class Scripted:
+    """A verification that does what the test says."""
+
+    def __init__(self) -> None:
+        self.script: Callable[[], Awaitable[Receipt]] = self.succeed
+        self.runs = 0
+
+    async def succeed(self) -> Receipt:
+        """Find nothing."""
+        return Receipt()
+
+    async def run(self, name: str, *, epoch: int) -> Receipt:
+        """Run the script."""
+        assert (name, epoch) == ("c", 1)
+        self.runs += 1
+        return await self.script()
+
+
+@pytest.fixture
+def scripted() -> Scripted:
+    """The verification."""
+    return Scripted()
+
+
+@pytest.fixture
+async def operations(database: Database, scripted: Scripted) -> AsyncIterator[Operations]:
+    """Operations on a real control table with one mirrored collection ``c``; they run jobs."""
+    registry, control = CollectorRegistry(), PostgresControl(database)
+    await control.arm("c", CONFIG, actor="test", is_new=True)
+
+    async def aliases() -> dict[str, str]:
+        return {}
+
+    async def config(_: str) -> CreateCollection:
+        return CONFIG
+
+    plane = ControlPlane(
+        control,
+        default_stage=Stage.OFF,
+        load_aliases=aliases,
+        metrics=ProxyMetrics(registry),
+    )
+    await plane.start()
+    target = MemoryStore()
+    await target.create_collection("c", CONFIG)
+    made = Operations(
+        plane=plane,
+        control=control,
+        changes=StageChanges(plane, control, read_source_config=config, freeze_seconds=1.0),
+        source=None,
+        target=target,
+        jobs=cast("Jobs", None),
+        backfill=None,
+        verification=cast("Verification", scripted),
+        build_indexes=cast("Callable[[str], Awaitable[list[str]]]", None),
+        shadow=ShadowReads({Side.TARGET: target}, Sampler(0.0), ShadowMetrics(registry)),
+    )
+    async with running(made.run()):
+        await asyncio.sleep(0)
+        yield made
+
+
+async def _ended(job: LongJob) -> LongJob:
+    await until(lambda: not job.is_running)
+    return job
+
+
+async def test_a_job_ends_with_its_result(operations: Operations) -> None:
+    """It is found by kind and name, and its receipt is its result."""
+    job = await _ended(await operations.start_verify("c"))
+    assert operations.job("verify", "c") is job
+    assert job.to_json() == {
+        "kind": "verify", "collection": "c", "state": "done", "step": "running",
+        "result": {"clean": True}, "error": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "events"),
+    [
+        (SourceUnavailable("is away"), "the source (Qdrant) is away", []),
+        (ZeroDivisionError("by nothing"), "ZeroDivisionError: by nothing", ["job_failed"]),
+    ],
+)
+async def test_a_failure_is_reported_and_ends_nothing_else(
+    operations: Operations, scripted: Scripted, error: Exception, told: str, events: list[str]
+) -> None:
+    """Expected or a fault of ours: the job says so, the log has the fault, and the next job runs."""
+
+    async def fail() -> Receipt:
+        raise error
+
+    scripted.script = fail
+    with capture_logs() as logs:
+        job = await _ended(await operations.start_verify("c"))
+    assert (job.result, told in (job.error or "")) == (None, True)
+    assert [line["event"] for line in logs] == events
+    scripted.script = scripted.succeed
+    again = await _ended(await operations.start_verify("c"))
+    assert (again is job, again.error) == (False, None)
+
+
+async def test_a_running_job_is_not_started_twice(
+    operations: Operations, scripted: Scripted
+) -> None:
+    """Who asks again follows the same job."""
+    go_on = asyncio.Event()
+
+    async def wait() -> Receipt:
+        await go_on.wait()
+        return Receipt()
+
+    scripted.script = wait
+    first = await operations.start_verify("c")
+    await asyncio.sleep(0)
+    assert await operations.start_verify("c") is first
+    go_on.set()
+    await _ended(first)
+    assert scripted.runs == 1
+
+
+async def test_an_instance_that_is_not_serving_starts_nothing(operations: Operations) -> None:
+    """A job without an owner would be nobody's."""
+    operations._tasks = None
+    with pytest.raises(StageError, match="does not run jobs yet"):
+        await operations.start_verify("c")
+
+
+async def test_without_a_source_there_is_nothing_to_copy(operations: Operations) -> None:
+    """The refusal names the stage that is needed."""
+    with pytest.raises(StageError, match="needs dualwrite"):
+        await operations.start_backfill("c", restart=False)
+
+
+async def test_going_back_to_off_forgets_the_parity(
+    operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures about tables that are gone must not open a gate later."""
+    forgotten: list[str] = []
+    monkeypatch.setattr(ShadowReads, "forget", lambda _, name: forgotten.append(name))
+    await operations.set_stage("c", Stage.SHADOW, percent=100, actor="test")
+    assert forgotten == []
+    state = await operations.set_stage("c", Stage.OFF, percent=100, actor="test")
+    assert (state.stage, forgotten) == (Stage.OFF, ["c"])
