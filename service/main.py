@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -124,125 +123,200 @@ async def _connect_source(
     return _Source(QdrantStore(http), Passer(forwarder))
 
 
-async def _wire(settings: Settings, database: Database, source: _Source | None) -> Instance:  # noqa: PLR0915 - one list of parts, read from top to bottom
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """What both surfaces share: the stores, the control plane, the protocol, the shadow reads."""
+
+    settings: Settings
+    database: Database
+    source: QdrantStore | None
+    passer: Passer
+    target: PgStore
+    registry: CollectorRegistry
+    metrics: ProxyMetrics
+    control: PostgresControl
+    log: PostgresIntents
+    plane: ControlPlane
+    resyncer: Resyncer
+    commits: GroupCommit
+    shadow: ShadowReads
+
+    @property
+    def key(self) -> str | None:
+        """Qdrant's API key, if there is one."""
+        key = self.settings.qdrant_api_key
+        return key.get_secret_value() if key else None
+
+
+async def _wire(settings: Settings, database: Database, source: _Source | None) -> Instance:
+    core = _core(settings, database, source)
+    operations = _operations(core)
+    operator_key = keys.ensure(settings.data_dir)
+    await core.plane.start()
+    return Instance(
+        proxy=_proxy(core),
+        control=control_app(operations, operator_key=operator_key),
+        background=(
+            core.plane.run(),
+            core.resyncer.run(),
+            core.commits.run(),
+            core.shadow.run(),
+            operations.run(),
+        ),
+        plane=core.plane,
+        resyncer=core.resyncer,
+    )
+
+
+def _core(settings: Settings, database: Database, source: _Source | None) -> _Core:
     registry = CollectorRegistry()
     metrics = ProxyMetrics(registry)
     control = PostgresControl(database)
     log = PostgresIntents(database)
-    jobs = PostgresJobs(database)
     target = PgStore(database, index_min_rows=settings.index_min_rows)
+    store = None if source is None else source.store
 
     async def load_aliases() -> dict[str, str]:
-        return {} if source is None else await source.store.aliases()
-
-    async def read_source_config(name: str) -> CreateCollection:
-        if source is None:
-            raise CollectionNotFound(name)
-        return create_request((await source.store.collection_info(name)).config)
-
-    async def build_indexes(collection: str) -> list[str]:
-        async with database.connection() as connection:
-            tables = await catalog.get(connection, collection)
-        return await hnsw.build_indexes(database, tables, min_rows=settings.index_min_rows)
+        return {} if store is None else await store.aliases()
 
     plane = ControlPlane(
         control, default_stage=settings.default_stage, load_aliases=load_aliases, metrics=metrics
     )
-    mirror = NoSource() if source is None else SourceMirror(source.store)
-    resyncer = Resyncer(log, mirror, plane.instance, metrics, grace_seconds=settings.grace_seconds)
-    commits = GroupCommit(log, plane.instance, metrics)
-    shadow = ShadowReads(
-        {Side.TARGET: target}
-        if source is None
-        else {Side.TARGET: target, Side.SOURCE: source.store},
-        Sampler(settings.shadow_sample_rate, Random()),
-        ShadowMetrics(registry),
-        concurrency=settings.shadow_concurrency,
-        queue_size=settings.shadow_queue,
-        timeout_seconds=settings.shadow_timeout_seconds,
+    return _Core(
+        settings=settings,
+        database=database,
+        source=store,
+        passer=Passer(None) if source is None else source.passer,
+        target=target,
+        registry=registry,
+        metrics=metrics,
+        control=control,
+        log=log,
+        plane=plane,
+        resyncer=Resyncer(
+            log,
+            NoSource() if store is None else SourceMirror(store),
+            plane.instance,
+            metrics,
+            grace_seconds=settings.grace_seconds,
+        ),
+        commits=GroupCommit(log, plane.instance, metrics),
+        shadow=ShadowReads(
+            {Side.TARGET: target} if store is None else {Side.TARGET: target, Side.SOURCE: store},
+            Sampler(settings.shadow_sample_rate),
+            ShadowMetrics(registry),
+            concurrency=settings.shadow_concurrency,
+            queue_size=settings.shadow_queue,
+            timeout_seconds=settings.shadow_timeout_seconds,
+        ),
     )
+
+
+def _target_app(core: _Core) -> ASGIApp:
+    """Return the Qdrant API over Postgres: writes carry their epoch and outbox, searches are sampled."""
+    plane = core.plane
     authority = TargetAuthority(
-        target,
-        FencedPgStore(database),
-        None if source is None else source.store,
+        core.target,
+        FencedPgStore(core.database),
+        core.source,
         plane,
-        control,
-        resyncer,
-        metrics,
+        core.control,
+        core.resyncer,
+        core.metrics,
     )
     compared = ShadowStore(
-        authority, Side.TARGET, shadow,
-        watch=lambda name: resyncer.watch.begin(plane.view.state(name).generation or 0),
+        authority,
+        Side.TARGET,
+        core.shadow,
+        watch=lambda name: core.resyncer.watch.begin(plane.view.state(name).generation or 0),
         is_on=lambda name: compares(plane.view.state(name).stage),
-    )  # fmt: skip
-    target_app = qdrant_app(compared, version=QDRANT_VERSION)
-    key = settings.qdrant_api_key
-    passer = Passer(None) if source is None else source.passer
-    answers = Answers(
-        passer=passer,
-        writes=SourceWrites(
-            passer.send, commits, log, resyncer, ramp_answer_seconds=settings.ramp_answer_seconds
-        ),
-        log=log,
-        resyncer=resyncer,
-        shadow=shadow,
-        target_app=target_app,
-        target_key=key.get_secret_value() if key else None,
-    )  # fmt: skip
-    changes = StageChanges(
-        plane,
-        control,
-        read_source_config=read_source_config,
-        freeze_seconds=settings.freeze_seconds,
     )
-    backfill_metrics = BackfillMetrics(registry)
-    operations = Operations(
-        plane=plane,
-        control=control,
-        changes=changes,
-        source=None if source is None else source.store,
-        target=target,
-        jobs=jobs,
-        backfill=None if source is None else Backfill(
-            source.store, jobs, backfill_metrics, page_size=settings.backfill_page_size
-        ),
-        verification=None if source is None else Verification(
-            source.store, target, backfill_metrics
-        ),
-        build_indexes=build_indexes,
-        shadow=shadow,
-    )  # fmt: skip
+    return qdrant_app(compared, version=QDRANT_VERSION)
 
-    async def checks() -> dict[str, str | None]:
-        return {"postgres": await _failure(control.revision())}
 
-    async def refresh_gauges() -> None:
-        for side, size in (await log.sizes()).items():
-            metrics.ledger.labels(side).set(size)
-        metrics.ledger_oldest_seconds.set(await log.oldest_seconds())
-
-    proxy = Proxy(
-        plane=plane,
+def _proxy(core: _Core) -> Proxy:
+    settings = core.settings
+    target_app = _target_app(core)
+    writes = SourceWrites(
+        core.passer.send,
+        core.commits,
+        core.log,
+        core.resyncer,
+        ramp_answer_seconds=settings.ramp_answer_seconds,
+    )
+    answers = Answers(
+        passer=core.passer,
+        writes=writes,
+        log=core.log,
+        resyncer=core.resyncer,
+        shadow=core.shadow,
+        target_app=target_app,
+        target_key=core.key,
+    )
+    return Proxy(
+        plane=core.plane,
         answers=answers,
         whole_collections=WholeCollections(
-            plane, control, None if source is None else source.store, passer, answers, target_app
+            core.plane, core.control, core.source, core.passer, answers, target_app
         ),
         freeze_queue=FreezeQueue(
-            plane, metrics, limit=settings.freeze_queue, seconds=settings.freeze_seconds
+            core.plane,
+            core.metrics,
+            limit=settings.freeze_queue,
+            seconds=settings.freeze_seconds,
         ),
-        own_app=own_app(registry, checks, refresh_gauges),
-        metrics=metrics,
+        own_app=_own_app(core),
+        metrics=core.metrics,
         tenant_header=settings.tenant_header,
         max_body_bytes=settings.max_body_bytes,
     )
-    await plane.start()
-    background = (plane.run(), resyncer.run(), commits.run(), shadow.run(), operations.run())
-    return Instance(
-        proxy,
-        control_app(operations, operator_key=keys.ensure(settings.data_dir)),
-        background,
-        plane,
-        resyncer,
+
+
+def _own_app(core: _Core) -> ASGIApp:
+    async def checks() -> dict[str, str | None]:
+        return {"postgres": await _failure(core.control.revision())}
+
+    async def refresh_gauges() -> None:
+        for side, size in (await core.log.sizes()).items():
+            core.metrics.ledger.labels(side).set(size)
+        core.metrics.ledger_oldest_seconds.set(await core.log.oldest_seconds())
+
+    return own_app(core.registry, checks, refresh_gauges)
+
+
+def _operations(core: _Core) -> Operations:
+    settings, source = core.settings, core.source
+    metrics = BackfillMetrics(core.registry)
+    jobs = PostgresJobs(core.database)
+
+    async def read_source_config(name: str) -> CreateCollection:
+        if source is None:
+            raise CollectionNotFound(name)
+        return create_request((await source.collection_info(name)).config)
+
+    async def build_indexes(collection: str) -> list[str]:
+        async with core.database.connection() as connection:
+            tables = await catalog.get(connection, collection)
+        return await hnsw.build_indexes(core.database, tables, min_rows=settings.index_min_rows)
+
+    return Operations(
+        plane=core.plane,
+        control=core.control,
+        changes=StageChanges(
+            core.plane,
+            core.control,
+            read_source_config=read_source_config,
+            freeze_seconds=settings.freeze_seconds,
+        ),
+        source=source,
+        target=core.target,
+        jobs=jobs,
+        backfill=None
+        if source is None
+        else Backfill(source, jobs, metrics, page_size=settings.backfill_page_size),
+        verification=None if source is None else Verification(source, core.target, metrics),
+        build_indexes=build_indexes,
+        shadow=core.shadow,
     )
 
 

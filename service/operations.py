@@ -171,8 +171,7 @@ class Operations:
             await work(job)
         except VecferryError as error:
             job.error = str(error)
-        except Exception as error:
-            # A fault of ours ends this job and is shown to who asked; production goes on.
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends this job, not production
             _log.exception("job_failed", kind=job.kind, collection=job.collection)
             job.error = f"internal error: {type(error).__name__}: {error}"
         else:

@@ -49,10 +49,10 @@ async def _serve(settings: Settings, public: socket.socket, control: socket.sock
         _stop_on_signals(servers)
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(work) for work in running.background]
-            serving = [
-                tasks.create_task(servers[0].serve(sockets=[public])),
-                tasks.create_task(servers[1].serve(sockets=[control])),
-            ]
+            serving = []
+            for server, listener in zip(servers, (public, control), strict=True):
+                listener.listen()  # who reads the next line may connect
+                serving.append(tasks.create_task(server.serve(sockets=[listener])))
             _log.info("serving", url=_url(public), control=_url(control),
                       instance=str(running.plane.instance))  # fmt: skip
             await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)

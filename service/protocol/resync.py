@@ -216,6 +216,7 @@ class Resyncer:
             self._back_off(backlog, entries)
         elif len(entries) > 1:
             # One point that the other store refuses must not hold up its neighbours (R14).
+            backlog.singly = len(entries)
             backlog.waiting.extendleft(reversed(entries))
         else:
             # It stays in the ledger, blocks the flip, and is tried again now and then.

@@ -29,7 +29,6 @@ from service.protocol.ledger import Intent, LedgerEntry
 from service.protocol.resync import Resyncer
 from service.stages import Side, Stage
 
-
 _STALE_RETRIES = 3
 
 

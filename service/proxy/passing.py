@@ -76,11 +76,14 @@ async def _pass_back(exchange: Exchange, passing: Passing, copy: bytearray | Non
     await exchange.send(
         {"type": "http.response.start", "status": passing.status, "headers": passing.headers}
     )
+    is_over = False
     async for chunk in passing.chunks:
         if copy is not None:
             copy += chunk
-        await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await exchange.send({"type": "http.response.body", "body": b""})
+        is_over = passing.is_at_end()
+        await exchange.send({"type": "http.response.body", "body": chunk, "more_body": not is_over})
+    if not is_over:
+        await exchange.send({"type": "http.response.body", "body": b""})
 
 
 async def _body(exchange: Exchange) -> Body:

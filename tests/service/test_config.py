@@ -184,4 +184,4 @@ def test_when_there_is_a_source(stage: Stage, url: str | None, uses: bool) -> No
 def test_settings_do_not_change() -> None:
     """What was read at start holds."""
     with pytest.raises(ValueError, match="frozen"):
-        load().port = 1  # type: ignore[misc]  # that is the test
+        load().port = 1

@@ -15,7 +15,7 @@ from service.control.plane import ControlPlane
 from service.errors import SourceUnavailable, StageError
 from service.metrics import ProxyMetrics
 from service.model.qdrant import CreateCollection
-from service.operations import LongJob, Operations
+from service.operations import BuildIndexes, LongJob, Operations
 from service.stages import Side, Stage
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
@@ -90,7 +90,7 @@ async def operations(database: Database, scripted: Scripted) -> AsyncIterator[Op
         jobs=cast("Jobs", None),
         backfill=None,
         verification=cast("Verification", scripted),
-        build_indexes=cast("Callable[[str], Awaitable[list[str]]]", None),
+        build_indexes=cast("BuildIndexes", None),
         shadow=ShadowReads({Side.TARGET: target}, Sampler(0.0), ShadowMetrics(registry)),
     )
     async with running(made.run()):

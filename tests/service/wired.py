@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+from starlette.types import ASGIApp
 
 from service.cli import serve
 from service.config import Settings
@@ -32,7 +33,7 @@ async def wired(settings: Settings) -> AsyncIterator[Wired]:
 
 
 @asynccontextmanager
-async def listening(app: serve.ASGIApp) -> AsyncIterator[tuple[str, int]]:
+async def listening(app: ASGIApp) -> AsyncIterator[tuple[str, int]]:
     """Serve an application on a free port as ``vecferry serve`` does."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -16,6 +16,7 @@ Answers = list[tuple[str, Any]]
 
 def run(client: QdrantClient, url: str, name: str) -> Answers:
     """Use every operation that both stores answer, on a fresh collection ``name``, and drop it."""
+    client.delete_collection(name)  # left over on a server that outlives the tests
     answers: Answers = []
 
     def keep(label: str, call: Callable[[], Any]) -> None:

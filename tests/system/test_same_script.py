@@ -53,6 +53,7 @@ def test_dualwrite_answers_as_qdrant_and_mirrors_everything(
     found = script.run(client, mirroring_proxy.url, "script")
     assert _differences(direct, found) == []
 
+    client.delete_collection("kept")
     client.create_collection("kept", models.VectorParams(size=2, distance=models.Distance.DOT))
     client.upsert("kept", [SEED])
     mirroring_proxy.ledger_empties("kept")
@@ -87,6 +88,7 @@ async def test_the_asynchronous_client_works_on_both(
     answers = []
     for url in (qdrant_url, complete_proxy.url):
         client = AsyncQdrantClient(url=url, check_compatibility=False)
+        await client.delete_collection("async")
         await client.create_collection(
             "async", models.VectorParams(size=2, distance=models.Distance.COSINE)
         )

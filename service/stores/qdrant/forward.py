@@ -1,6 +1,6 @@
 """Requests that pass through: the client's bytes to Qdrant, Qdrant's bytes back, headers and status as they came."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -38,11 +38,15 @@ _OWN_DEFAULTS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """An answer whose head has arrived; ``chunks`` streams the body as it comes."""
+    """An answer whose head has arrived; ``chunks`` streams the body as it comes.
+
+    ``is_at_end`` says after a chunk whether it is known to be the last one.
+    """
 
     status: int
     headers: RawHeaders
     chunks: AsyncIterator[bytes]
+    is_at_end: Callable[[], bool]
 
 
 class Forwarder:
@@ -83,7 +87,8 @@ class Forwarder:
         )
         async with failures(), await self._respond(request) as response:
             passed = _end_to_end(response.raw_headers, _HOP_BY_HOP)
-            yield Passing(response.status, passed, response.content.iter_any())
+            content = response.content
+            yield Passing(response.status, passed, content.iter_any(), content.at_eof)
 
     async def fetch(
         self,

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from service.cli import app
-from service.config import Settings
+from service.config import load
 from tests.service.wired import listening, wired
 
 POINTS = [{"id": number, "vector": [float(number), 1.0]} for number in range(1, 6)]
@@ -60,14 +61,12 @@ async def _serving(
     qdrant_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[None]:
     """An instance whose control API the commands find by the environment."""
-    settings = Settings(qdrant_url=qdrant_url, database_url=database_url, data_dir=tmp_path)
-    async with (
-        wired(settings) as here,
-        listening(here.instance.control) as (_, port),
-    ):
-        monkeypatch.setenv("VECFERRY_DATA_DIR", str(tmp_path))
-        monkeypatch.setenv("VECFERRY_CONTROL_PORT", str(port))
-        yield
+    settings = load(qdrant_url=qdrant_url, database_url=database_url, data_dir=tmp_path)
+    with capture_logs():  # a command's output is its own: what runs beside it here logs elsewhere
+        async with wired(settings) as here, listening(here.instance.control) as (_, port):
+            monkeypatch.setenv("VECFERRY_DATA_DIR", str(tmp_path))
+            monkeypatch.setenv("VECFERRY_CONTROL_PORT", str(port))
+            yield
 
 
 @pytest.mark.usefixtures("_serving")
@@ -105,12 +104,11 @@ async def test_a_gate_that_is_shut_is_an_error(collection: str) -> None:
 
 @pytest.mark.usefixtures("_serving")
 async def test_stores_that_differ_are_status_1(collection: str) -> None:
-    """Before the backfill nothing is on the target: verify says how much and fails, also as JSON."""
+    """Before the backfill nothing is on the target: verify says how much and fails."""
     await vecferry("stage", "set", collection, "dualwrite")
     ran = await vecferry("verify", collection)
-    assert (ran.code, f"{collection}: NOT EQUAL" in ran.out) == (1, True)
-    ran = await vecferry("verify", collection, "--json")
-    assert (ran.code, json.loads(ran.out)[collection]["clean"]) == (1, False)
+    assert ran.code == 1
+    assert ran.out.startswith(f"{collection}: NOT EQUAL: 5 ids compared, 5 differing")
 
 
 @pytest.mark.usefixtures("_serving")

@@ -40,7 +40,8 @@ def test_it_serves_and_stops_with_idle_clients_connected(tmp_path: Path, databas
         VECFERRY_PORT="0", VECFERRY_CONTROL_PORT="0",
     )  # fmt: skip
     with process:
-        idle = [http.client.HTTPConnection("127.0.0.1", port) for port in _serving(process)]
+        ports = _serving(process)
+        idle = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for port in ports]
         answers = []
         for client in idle:
             client.request("GET", "/healthz")

@@ -87,15 +87,20 @@ async def test_a_stale_write_changes_nothing(
     assert not await ledger(database)
 
 
+@pytest.mark.parametrize("outbox", [uuid4(), None])
 async def test_a_write_that_waits_for_a_stage_change_sees_its_result(
-    store: FencedPgStore, control: PostgresControl, owner: UUID, database: Database
+    store: FencedPgStore,
+    control: PostgresControl,
+    owner: UUID,
+    database: Database,
+    outbox: UUID | None,
 ) -> None:
     """A rollback that commits while the write waits for the row refuses it."""
     state = await staged(control, Stage.LIVE)
 
     async def stale() -> None:
         with pytest.raises(StaleEpoch):
-            await store.apply_fenced("c", Upsert([point(1)]), state, owner=owner, outbox=uuid4())
+            await store.apply_fenced("c", Upsert([point(1)]), state, owner=owner, outbox=outbox)
 
     async with asyncio.TaskGroup() as tasks, database.transaction() as connection:
         await connection.execute("UPDATE vecferry.control SET epoch = epoch + 1, stage = 'shadow'")

@@ -1,0 +1,71 @@
+"""The composition root: an instance is ready when it is yielded, and leaves nothing behind."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import keys
+from service.config import Settings, load
+from service.errors import TargetUnavailable
+from service.main import instance
+from service.stores.postgres.database import Database
+from tests.service.wired import wired
+
+
+def _settings(database_url: str, data_dir: Path) -> Settings:
+    return load(database_url=database_url, data_dir=data_dir, qdrant_url="http://127.0.0.1:9")
+
+
+async def _registered(database: Database) -> int:
+    async with database.connection() as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM vecferry.instances"))
+
+
+async def test_an_instance_is_registered_for_as_long_as_it_runs(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Stage changes wait for it from before its first request until it has drained."""
+    async with wired(_settings(database_url, tmp_path)):
+        assert await _registered(database) == 1
+    assert await _registered(database) == 0
+
+
+async def test_the_tables_are_made_at_the_first_start(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    """An empty database is enough, also for two instances that start together."""
+    first, second = (_settings(empty_database_url, tmp_path / name) for name in ("a", "b"))
+
+    async def start(settings: Settings) -> int:
+        async with wired(settings) as here:
+            return (await here.client.get("/readyz")).status_code
+
+    assert list(await asyncio.gather(start(first), start(second))) == [200, 200]
+
+
+async def test_the_control_api_is_not_on_the_proxys_port(database_url: str, tmp_path: Path) -> None:
+    """Whoever reaches the application's port reaches no stage, not even with the operator's key."""
+    async with wired(_settings(database_url, tmp_path)) as here:
+        headers = {"authorization": f"Bearer {keys.read(tmp_path)}"}
+        public = await here.client.get("/v1/control/status", headers=headers)
+        transport = httpx.ASGITransport(here.instance.control)
+        async with httpx.AsyncClient(transport=transport, base_url="http://c") as operator:
+            control = await operator.get("/v1/control/status", headers=headers)
+    assert (public.status_code, control.status_code) == (503, 200)
+
+
+async def test_metrics_of_every_package_are_on_one_page(database_url: str, tmp_path: Path) -> None:
+    """The proxy's, the shadow reads' and the backfill's metrics share the instance's registry."""
+    async with wired(_settings(database_url, tmp_path)) as here:
+        page = (await here.client.get("/metrics")).text
+    for name in ("vecferry_requests", "vecferry_shadow", "vecferry_backfill"):
+        assert f"# TYPE {name}" in page
+
+
+async def test_without_the_database_nothing_starts(tmp_path: Path) -> None:
+    """The stages cannot be known, so nothing is served."""
+    with pytest.raises(TargetUnavailable):
+        async with instance(_settings("postgresql://u@127.0.0.1:9/d", tmp_path)):
+            pytest.fail("it started")
