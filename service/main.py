@@ -274,7 +274,11 @@ def _proxy(core: _Core) -> Proxy:
 
 def _own_app(core: _Core) -> ASGIApp:
     async def checks() -> dict[str, str | None]:
-        return {"postgres": await _failure(core.control.revision())}
+        # While Qdrant is right an instance without Postgres still serves: taking all of them out
+        # of a load balancer at once would make an outage of what is none.
+        if core.plane.view.needs_target:
+            return {"postgres": await _failure(core.control.revision())}
+        return {}
 
     async def refresh_gauges() -> None:
         for side, size in (await core.log.sizes()).items():

@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 
 from service import config, logs
-from service.embedded.postgres import run_postgres
-from service.embedded.qdrant import run_qdrant
 
 app = typer.Typer(no_args_is_help=True, help="Run a bundled engine in the foreground.")
 
@@ -22,6 +20,8 @@ def postgres(
     port: Annotated[int | None, typer.Option(help="Default: a free port.")] = None,
 ) -> None:
     """Run PostgreSQL with pgvector; prints its DSN."""
+    from service.embedded.postgres import run_postgres  # noqa: PLC0415 - see serve.py
+
     run_postgres(_prepare(data_dir, "postgres"), port, typer.echo)
 
 
@@ -32,6 +32,8 @@ def qdrant(
     port: Annotated[int, typer.Option(help="0 is a free port.")] = 6333,
 ) -> None:
     """Run Qdrant's engine behind Qdrant's REST API; prints its URL."""
+    from service.embedded.qdrant import run_qdrant  # noqa: PLC0415 - see serve.py
+
     run_qdrant(_prepare(data_dir, "qdrant"), host, port, typer.echo)
 
 

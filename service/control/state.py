@@ -65,6 +65,12 @@ class View:
         return self.aliases.get(name, name)
 
     @property
+    def needs_target(self) -> bool:
+        """Whether Postgres answers for some collection, or for every new one."""
+        is_first = authority(self._default_stage) is Side.TARGET
+        return is_first or any(state.authority is Side.TARGET for state in self.states.values())
+
+    @property
     def is_any_frozen(self) -> bool:
         """Whether a stage change holds writes of some collection."""
         return any(state.frozen for state in self.states.values())

@@ -14,7 +14,13 @@ from service.control.plane import ControlPlane
 from service.control.ports import ControlStore
 from service.control.sourced import create_request
 from service.control.state import CollectionState
-from service.errors import CollectionNotFound, RequestError, SourceUnavailable, Unsupported
+from service.errors import (
+    CollectionNotFound,
+    RequestError,
+    SourceUnavailable,
+    StageError,
+    Unsupported,
+)
 from service.ports import VectorStore
 from service.protocol.source_writes import Answer
 from service.proxy.answers import Answers
@@ -27,6 +33,7 @@ from service.stages import Side, Stage
 _log = structlog.get_logger(__name__)
 
 _FIRST_SIGHT = "first sight"
+_ALIAS_SECONDS = 5.0
 _ROOT = "/"
 
 
@@ -75,17 +82,21 @@ class WholeCollections:
         if state.epoch or state.stage is not Stage.DUALWRITE:
             return
         async with self._arming:
-            if not (await self._plane.refresh()).state(name).epoch:
-                await self._arm(name, is_new=False)
+            newest = (await self._plane.refresh()).state(name)
+            if not newest.epoch:
+                await self._arm(newest, is_new=False)
 
-    async def _arm(self, name: str, *, is_new: bool) -> None:
+    async def _arm(self, before: CollectionState, *, is_new: bool) -> None:
+        name = before.name
         if self._source is None:
             return
         try:
             config = create_request((await self._source.collection_info(name)).config)
-            await self._control.arm(name, config, actor=_FIRST_SIGHT, is_new=is_new)
+            await self._control.arm(name, config, actor=_FIRST_SIGHT, is_new=is_new, before=before)
         except CollectionNotFound:
             return  # Qdrant will say so to the client
+        except StageError:
+            _log.info("armed_elsewhere", collection=name)
         except RequestError as error:
             _log.warning("collection_not_mirrored", collection=name, reason=str(error))
             await self._control.keep_off(name, actor=f"{_FIRST_SIGHT}: {error}")
@@ -108,25 +119,25 @@ class WholeCollections:
         await ok(Request(exchange.scope), result)(exchange.scope, exchange.replay(), exchange.send)
 
     async def _create(self, exchange: Exchange, call: Call) -> None:
-        state = self._state(call)
-        if state.authority is Side.TARGET or self._source is None:
-            await self._locally(exchange, call, state)
-            return
         async with self._arming:
+            state = self._state(call)
+            if self._is_local(state):
+                await self._locally(exchange, call, state)
+                return
             answer = await self._asked(exchange)
             newest = (await self._plane.refresh()).state(state.name)
             was_created = answer.status == HTTPStatus.OK
             if was_created and newest.is_mirrored and newest.generation == state.generation:
-                await self._arm(state.name, is_new=True)
+                await self._arm(newest, is_new=True)
         # Only now: what the client writes next is mirrored.
         await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _drop(self, exchange: Exchange, call: Call) -> None:
-        state = self._state(call)
-        if state.authority is Side.TARGET or self._source is None:
-            await self._locally(exchange, call, state)
-            return
         async with self._arming:
+            state = self._state(call)
+            if self._is_local(state):
+                await self._locally(exchange, call, state)
+                return
             answer = await self._asked(exchange)
             if answer.status == HTTPStatus.OK and state.epoch:
                 await self._control.forget(state.name)
@@ -135,7 +146,7 @@ class WholeCollections:
 
     async def _update(self, exchange: Exchange, call: Call) -> None:
         state = self._state(call)
-        if state.authority is Side.TARGET or self._source is None:
+        if self._is_local(state):
             await self._locally(exchange, call, state)
         else:
             await self._passer.forward(exchange)
@@ -147,10 +158,15 @@ class WholeCollections:
         if moved or self._source is None:
             path = "POST /collections/aliases"
             raise Unsupported(path, f"cannot change aliases of {moved} while Postgres answers")
-        await self._passer.forward(exchange)
-        if exchange.status == HTTPStatus.OK:
-            await self._control.touch()
-            await self._plane.refresh()
+        answer = await self._asked(exchange)
+        if answer.status == HTTPStatus.OK:
+            revision = await self._control.touch()
+            try:
+                # Before the answer: whoever writes to a new alias next is mirrored, on every instance.
+                await self._plane.confirmed_by_all(revision, seconds=_ALIAS_SECONDS)
+            except StageError as error:
+                _log.warning("alias_change_unconfirmed", reason=str(error))
+        await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _service(self, exchange: Exchange, call: Call) -> None:
         if self._source is None or self._is_all_complete():
@@ -185,6 +201,9 @@ class WholeCollections:
     async def _locally(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
         with self._plane.view.lease():
             await self._answers.by(Route.TARGET, exchange, call, state)
+
+    def _is_local(self, state: CollectionState) -> bool:
+        return state.authority is Side.TARGET or self._source is None
 
     def _state(self, call: Call) -> CollectionState:
         view = self._plane.view

@@ -94,7 +94,7 @@ def id_of_key(key: bytes) -> Id:
 
 async def read_qdrant(url: str, collection: str) -> Contents:
     """Return every point of a collection, from Qdrant itself."""
-    client = AsyncQdrantClient(url=url, timeout=60)
+    client = AsyncQdrantClient(url=url, timeout=60, check_compatibility=False)
     contents: Contents = {}
     try:
         offset = None

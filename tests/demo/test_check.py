@@ -98,7 +98,7 @@ PAYLOADS: dict[int | str, Payload] = {
 
 async def fill_qdrant(url: str, collection: str) -> None:
     """Write three points, and one that is deleted again."""
-    client = AsyncQdrantClient(url=url)
+    client = AsyncQdrantClient(url=url, check_compatibility=False)
     await client.create_collection(collection, vectors_config=PARAMS)
     vector = VECTOR.tolist()
     points = [PointStruct(id=i, vector=vector, payload=p) for i, p in PAYLOADS.items()]

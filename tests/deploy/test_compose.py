@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from service.cli import serve
+from service import serving
 from service.config import PREFIX, Settings, load
 from tests.deploy.files import COMPOSE_FILE, Tree, compose, env_example, instructions
 
@@ -105,7 +105,7 @@ def test_ports_are_published_on_loopback_only(services: dict[str, Tree]) -> None
 def test_the_grace_period_outlasts_the_drain(services: dict[str, Tree]) -> None:
     """A stopping proxy finishes the requests it has before it is killed."""
     seconds = int(services["vecferry"]["stop_grace_period"].removesuffix("s"))
-    assert seconds > serve._DRAIN_SECONDS
+    assert seconds > serving.DRAIN_SECONDS
 
 
 def test_compose_accepts_the_file() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 from starlette.types import ASGIApp
 
-from service.cli import serve
+from service import serving
 from service.config import Settings
 from service.main import Instance, instance
 from tests.service.running import running, until
@@ -38,7 +38,7 @@ async def listening(app: ASGIApp) -> AsyncIterator[tuple[str, int]]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         host, port = listener.getsockname()
-        server = serve._server(app)
+        server = serving.server_of(app)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve(sockets=[listener]))
             await until(lambda: server.started)

@@ -197,8 +197,10 @@ def own_postgres() -> Iterator[tuple[Child, str]]:
         child.start()
         try:
             until(lambda: "postgresql://" in child.log.read_text(), "the DSN")
-            yield child, child.log.read_text().partition("postgresql://")[1] + (
-                child.log.read_text().partition("postgresql://")[2].split()[0]
+            yield (
+                child,
+                child.log.read_text().partition("postgresql://")[1]
+                + (child.log.read_text().partition("postgresql://")[2].split()[0]),
             )
         finally:
             child.stop()

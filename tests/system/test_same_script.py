@@ -15,7 +15,9 @@ def _client(url: str) -> QdrantClient:
     return QdrantClient(url=url, check_compatibility=False, timeout=30)
 
 
-def _differences(expected: script.Answers, found: script.Answers) -> list[tuple[str, object, object]]:
+def _differences(
+    expected: script.Answers, found: script.Answers
+) -> list[tuple[str, object, object]]:
     assert [label for label, _ in expected] == [label for label, _ in found]
     return [
         (label, was, now)

@@ -44,3 +44,19 @@ def test_a_state_says_who_is_right() -> None:
     state = CollectionState("a", Stage.RAMPDOWN)
     assert state.authority is Side.TARGET
     assert state.is_mirrored
+
+
+@pytest.mark.parametrize(
+    ("default", "stages", "needed"),
+    [
+        (Stage.OFF, (Stage.RAMP, Stage.SHADOW), False),
+        (Stage.OFF, (Stage.RAMP, Stage.LIVE), True),
+        (Stage.COMPLETE, (), True),
+    ],
+)
+def test_postgres_is_needed_where_it_answers(
+    default: Stage, stages: tuple[Stage, ...], needed: bool
+) -> None:
+    """An instance whose collections all read from Qdrant is ready without Postgres."""
+    states = [CollectionState(str(stage), stage, epoch=1) for stage in stages]
+    assert View(1, states, default_stage=default).needs_target is needed
