@@ -40,6 +40,7 @@ _SWEEP_SECONDS = 1.0
 _SWEEP_LIMIT = 2_000
 _LONGEST_BACKOFF_SECONDS = 10.0
 _REFUSED_SECONDS = 30.0
+_GATHER_SECONDS = 0.05
 _DRAIN_POLL_SECONDS = 0.02
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -129,11 +130,15 @@ class Resyncer:
         """Say whether others may have taken over an intent that was committed at that monotonic time (R7)."""
         return time.monotonic() - since > self._grace_seconds / 2
 
-    async def settled(self, intent_id: UUID, *, seconds: float) -> bool:
-        """Wait until the intent is settled; false when it is not after ``seconds``."""
-        if intent_id not in self._known:
+    async def settled(self, entry: LedgerEntry, *, seconds: float) -> bool:
+        """Wait until the intent is settled, and hurry; false when it is not after ``seconds``."""
+        if entry.id not in self._known:
             return False  # it found no room in memory and waits for the sweep
-        waiter = self._settled.setdefault(intent_id, asyncio.get_running_loop().create_future())
+        lane = self._lanes.get((entry.generation, entry.behind))
+        if lane is not None and not lane.failures:
+            lane.not_before = 0.0
+            self._work.set()
+        waiter = self._settled.setdefault(entry.id, asyncio.get_running_loop().create_future())
         try:
             return await asyncio.wait_for(asyncio.shield(waiter), seconds)
         except TimeoutError:
@@ -158,6 +163,9 @@ class Resyncer:
                 continue
             self._known.add(entry.id)
             lane = self._lanes.setdefault((entry.generation, entry.behind), _Backlog())
+            if not lane.waiting:
+                # What comes in a moment later shares one resync, and a client's next request goes first.
+                lane.not_before = max(lane.not_before, time.monotonic() + _GATHER_SECONDS)
             lane.waiting.append(entry)
         self._work.set()
 

@@ -140,7 +140,7 @@ class SourceWrites:
         if self._resyncer.may_be_recovered(committed):
             entry = await self._intend_again(state, request, state.generation, keys)
         if state.stage is Stage.RAMP and not await self._resyncer.settled(
-            entry.id, seconds=self._ramp_answer_seconds
+            entry, seconds=self._ramp_answer_seconds
         ):
             await self._log.mark_owed([entry.id])
         return answer

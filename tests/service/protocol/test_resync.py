@@ -43,7 +43,7 @@ async def test_an_ended_write_is_settled_at_once(log: MemoryLog, at_work: Resync
     write = intent(1)
     committed(log, at_work, write)
     at_work.ended(entry(write))
-    assert await at_work.settled(write.id, seconds=5)
+    assert await at_work.settled(entry(write), seconds=5)
     assert not log.rows
     assert at_work.is_idle
     assert not at_work._settled
@@ -273,7 +273,7 @@ async def test_overflow_is_found_by_the_sweep(
     for write in writes:
         at_work.ended(entry(write))
         assert len(at_work._known) <= 4
-    assert not await at_work.settled(writes[-1].id, seconds=5)
+    assert not await at_work.settled(entry(writes[-1]), seconds=5)
     await until(lambda: not log.rows)
     assert not at_work.watch._generations
 
@@ -339,9 +339,9 @@ async def test_waiting_for_a_settlement_ends(
     write = intent(1)
     committed(log, at_work, write)
     at_work.ended(entry(write))
-    assert not await at_work.settled(write.id, seconds=0.01)
+    assert not await at_work.settled(entry(write), seconds=0.01)
     source.gate.set()
-    assert await at_work.settled(write.id, seconds=5)
+    assert await at_work.settled(entry(write), seconds=5)
     assert not at_work._settled
 
 
@@ -351,7 +351,7 @@ async def test_a_suspect_is_not_waited_for(log: MemoryLog, at_work: Resyncer) ->
     committed(log, at_work, write)
     at_work.suspected(entry(write))
     async with asyncio.timeout(1):
-        assert not await at_work.settled(write.id, seconds=60)
+        assert not await at_work.settled(entry(write), seconds=60)
 
 
 async def test_draining_waits_only_for_what_can_end(log: MemoryLog, at_work: Resyncer) -> None:
