@@ -240,7 +240,6 @@ def _proxy(core: _Core) -> Proxy:
     writes = SourceWrites(
         core.passer.send,
         core.commits,
-        core.log,
         core.resyncer,
         ramp_answer_seconds=settings.ramp_answer_seconds,
     )

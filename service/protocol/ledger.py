@@ -63,10 +63,6 @@ class IntentLog(Protocol):
         """Commit the intents whose epoch is current, in one statement; return those that were taken (R5)."""
         ...
 
-    async def mark_owed(self, ids: Sequence[UUID]) -> None:
-        """Record that the clients of these intents were answered before they were settled (R11)."""
-        ...
-
     async def open_entries(self, *, owner: UUID, limit: int) -> list[LedgerEntry]:
         """Return the owner's oldest unsettled intents."""
         ...

@@ -18,7 +18,7 @@ from service.control.state import CollectionState
 from service.errors import Overloaded, SourceUnavailable, StaleEpoch
 from service.model.ids import PointId, encode_key, parse_point_id
 from service.protocol.commits import GroupCommit
-from service.protocol.ledger import Intent, IntentLog, LedgerEntry
+from service.protocol.ledger import Intent, LedgerEntry
 from service.protocol.outcome import Outcome, as_acknowledged, outcome
 from service.protocol.resync import Resyncer
 from service.stages import Side, Stage
@@ -97,14 +97,12 @@ class SourceWrites:
         self,
         send: SendToSource,
         commits: GroupCommit,
-        log: IntentLog,
         resyncer: Resyncer,
         *,
         ramp_answer_seconds: float,
     ) -> None:
         self._send = send
         self._commits = commits
-        self._log = log
         self._resyncer = resyncer
         self._ramp_answer_seconds = ramp_answer_seconds
 
@@ -134,27 +132,32 @@ class SourceWrites:
         keys = tuple(sorted({encode_key(point_id) for point_id in ids}))
         if not keys or state.generation is None:
             return await self._forward(request)
-        entry = await self._intend(state, request, state.generation, keys)
+        may_owe = state.stage is not Stage.RAMP
+        entry = await self._intend(state, request, keys, owed=may_owe)
         committed = time.monotonic()
         answer = await self._forward_watched(request, entry)
         if self._resyncer.may_be_recovered(committed):
-            entry = await self._intend_again(state, request, state.generation, keys)
-        if state.stage is Stage.RAMP and not await self._resyncer.settled(
+            entry = await self._intend_again(state, request, keys, owed=may_owe)
+        if not may_owe and not await self._resyncer.settled(
             entry, seconds=self._ramp_answer_seconds
         ):
-            await self._log.mark_owed([entry.id])
+            # The client is told before both stores have it: until then the source is read (R11). A
+            # new intent, because a resync that is stuck holds the first one.
+            await self._intend_again(state, request, keys, owed=True)
         return answer
 
     async def _intend(
         self,
         state: CollectionState,
         request: WriteRequest,
-        generation: int,
         keys: tuple[bytes, ...],
+        *,
+        owed: bool,
     ) -> LedgerEntry:
         """Commit an intent; it is open in the resyncer when this returns."""
+        generation = state.generation or 0
         intent = Intent(
-            uuid4(), generation, state.epoch, Side.TARGET, state.stage is not Stage.RAMP, keys,
+            uuid4(), generation, state.epoch, Side.TARGET, owed, keys,
             f"{request.method} {request.path.rpartition(_POINTS)[2] or '/'}",
         )  # fmt: skip
         self._resyncer.opened(intent)
@@ -170,12 +173,13 @@ class SourceWrites:
         self,
         state: CollectionState,
         request: WriteRequest,
-        generation: int,
         keys: tuple[bytes, ...],
+        *,
+        owed: bool,
     ) -> LedgerEntry:
-        """Cover a write that took so long that its intent may have been recovered before it landed (R7)."""
+        """Cover a write that has ended once more, when its first intent may be gone or says too little (R7, R11)."""
         try:
-            entry = await self._intend(state, request, generation, keys)
+            entry = await self._intend(state, request, keys, owed=owed)
         except StaleEpoch:
             raise Overloaded(_CHANGED) from None
         self._resyncer.ended(entry)

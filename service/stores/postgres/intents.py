@@ -87,13 +87,6 @@ class PostgresIntents:
         async with self._database.connection() as connection:
             return await insert(connection, intents, owner=owner)
 
-    async def mark_owed(self, ids: Sequence[UUID]) -> None:
-        """Record that the clients of these intents were answered before they were settled."""
-        async with self._database.connection() as connection:
-            await connection.execute(
-                "UPDATE vecferry.intents SET owed = true WHERE id = ANY ($1::uuid[])", list(ids)
-            )
-
     async def open_entries(self, *, owner: UUID, limit: int) -> list[LedgerEntry]:
         """Return the owner's oldest unsettled intents."""
         async with self._database.connection() as connection:

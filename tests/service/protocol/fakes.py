@@ -44,7 +44,6 @@ class MemoryLog:
 
     def __init__(self, journal: list[str] | None = None) -> None:
         self.rows: dict[UUID, Intent] = {}
-        self.owed: set[UUID] = set()
         self.settled: list[set[UUID]] = []
         self.batches: list[int] = []
         self.orphans: list[LedgerEntry] = []
@@ -65,10 +64,6 @@ class MemoryLog:
         self.rows |= taken
         self.journal += ["intent"] * len(taken)
         return set(taken)
-
-    async def mark_owed(self, ids: Sequence[UUID]) -> None:
-        self.owed |= set(ids)
-        self.journal.append("owed")
 
     async def open_entries(self, *, owner: UUID, limit: int) -> list[LedgerEntry]:
         return [entry(row) for row in list(self.rows.values())[:limit]]

@@ -242,9 +242,10 @@ async def test_the_target_owes_what_was_answered_and_not_settled(
     reverse = intent_of(state, 2, behind=Side.SOURCE)
     await log.insert([unanswered, reverse], owner=owner)
     assert await log.is_owing(state.generation, state.epoch) is False
-    await log.mark_owed([unanswered.id])
+    answered = intent_of(state, 1)
+    await log.insert([answered], owner=owner)
     assert await log.is_owing(state.generation, state.epoch) is True
-    await _settled(log, state, [unanswered], having())
+    await _settled(log, state, [answered], having())
     assert await log.is_owing(state.generation, state.epoch) is False
 
 
