@@ -1,1 +1,1 @@
-"""Backfill, verification and repair jobs."""
+"""Copying what was there before, and proving that both stores are equal."""

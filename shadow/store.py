@@ -38,7 +38,6 @@ class ShadowStore:
         self._reads = reads
         self._watch = watch
         self._is_on = is_on
-        self._is_on = is_on
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the control's answer, and offer a sampled one for comparison."""

@@ -3,6 +3,7 @@
 Its vectors, the configuration as Qdrant echoes it, and the request that a PATCH turns it into.
 """
 
+from collections.abc import Container
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -16,6 +17,7 @@ from service.model.qdrant import (
     Disabled,
     HnswConfig,
     OptimizersConfig,
+    SparseVectorParams,
     UpdateCollection,
     VectorParams,
     VectorParamsDiff,
@@ -48,9 +50,22 @@ def vector_params(request: CreateCollection) -> dict[str, VectorParams]:
             return dict(named)
 
 
-def hnsw_config(request: CreateCollection, vector: str) -> HnswConfig:
-    """Return the HNSW settings of one vector: its own, else the collection's, else Qdrant's defaults."""
-    return _over(_over(_HNSW, request.hnsw_config), vector_params(request)[vector].hnsw_config)
+def hnsw_config(request: CreateCollection, vector: str | None = None) -> HnswConfig:
+    """Return the HNSW settings of the collection, or of one vector: its own, else the collection's.
+
+    What neither says has Qdrant's default.
+    """
+    shared = _over(_HNSW, request.hnsw_config)
+    return shared if vector is None else _over(shared, vector_params(request)[vector].hnsw_config)
+
+
+def optimizers_config(request: CreateCollection) -> OptimizersConfig:
+    """Return the collection's optimizer settings, Qdrant's defaults filled in."""
+    given = request.optimizers_config
+    if given is not None and not isinstance(given.max_optimization_threads, int):
+        # "auto" is how a client says it; the echo leaves it out.
+        given = given.model_copy(update={"max_optimization_threads": None})
+    return _over(_OPTIMIZERS, given)
 
 
 def collection_config(request: CreateCollection) -> CollectionConfig:
@@ -64,8 +79,8 @@ def collection_config(request: CreateCollection) -> CollectionConfig:
             write_consistency_factor=request.write_consistency_factor or 1,
             on_disk_payload=request.on_disk_payload is not False,
         ),
-        hnsw_config=_over(_HNSW, request.hnsw_config),
-        optimizer_config=_optimizers(request),
+        hnsw_config=hnsw_config(request),
+        optimizer_config=optimizers_config(request),
         wal_config=_over(_WAL, request.wal_config),
         quantization_config=request.quantization_config,
         metadata=request.metadata,
@@ -77,7 +92,10 @@ def updated(request: CreateCollection, update: UpdateCollection) -> CreateCollec
 
     Raises ``WrongInput`` for a vector that the collection does not have.
     """
-    changes: dict[str, Any] = {"vectors": _updated_vectors(request, update)}
+    changes: dict[str, Any] = {
+        "vectors": _updated_vectors(request, update),
+        "sparse_vectors": _updated_sparse(request, update),
+    }
     for name in ("hnsw_config", "optimizers_config", "strict_mode_config"):
         changes[name] = _merged(getattr(request, name), getattr(update, name))
     changes["metadata"] = _updated_metadata(request.metadata, update.metadata)
@@ -97,13 +115,29 @@ def _updated_vectors(
 ) -> VectorParams | dict[str, VectorParams] | None:
     vectors = vector_params(request)
     for name, diff in (update.vectors or {}).items():
-        if name not in vectors:
-            message = f"Not existing vector name error: {name}"
-            raise WrongInput(message)
+        _require(name, vectors)
         vectors[name] = _updated_vector(vectors[name], diff)
     if isinstance(request.vectors, VectorParams):
         return vectors[UNNAMED]
     return vectors if request.vectors is not None else None
+
+
+def _updated_sparse(
+    request: CreateCollection, update: UpdateCollection
+) -> dict[str, SparseVectorParams] | None:
+    if update.sparse_vectors is None:
+        return request.sparse_vectors
+    sparse = dict(request.sparse_vectors or {})
+    for name, params in update.sparse_vectors.items():
+        _require(name, sparse)
+        sparse[name] = _over(sparse[name], params)
+    return sparse
+
+
+def _require(name: str, vectors: Container[str]) -> None:
+    if name not in vectors:
+        message = f"Not existing vector name error: {name}"
+        raise WrongInput(message)
 
 
 def _updated_vector(params: VectorParams, diff: VectorParamsDiff) -> VectorParams:
@@ -121,14 +155,6 @@ def _updated_metadata(old: Payload | None, changes: Payload | None) -> Payload |
         return old
     merged = {**(old or {}), **changes}
     return {name: value for name, value in merged.items() if value is not None}
-
-
-def _optimizers(request: CreateCollection) -> OptimizersConfig:
-    given = request.optimizers_config
-    if given is not None and not isinstance(given.max_optimization_threads, int):
-        # "auto" is how a client says it; the echo leaves it out.
-        given = given.model_copy(update={"max_optimization_threads": None})
-    return _over(_OPTIMIZERS, given)
 
 
 def _over(base: _Model, diff: BaseModel | None) -> _Model:

@@ -12,7 +12,8 @@ from rich.console import Console
 from tests.bench.cases import CASES
 from tests.bench.measure import Row, measured
 from tests.bench.report import show, write
-from tests.bench.rig import BenchFailed, running
+from tests.bench.rig import BenchFailed, started
+from tests.processes import ChildFailed
 
 _REPORT = Path("build/bench.json")
 
@@ -23,7 +24,7 @@ def main() -> int:
     began = time.perf_counter()
     try:
         rows = asyncio.run(_measure(sys.argv[1:], console))
-    except BenchFailed as failure:
+    except (BenchFailed, ChildFailed) as failure:
         console.print(f"bench: FAILED {failure}", style="red", markup=False)
         return 1
     show(rows, console)
@@ -43,7 +44,7 @@ async def _measure(wanted: list[str], console: Console) -> list[Row]:
         # The embedded Postgres may run as another user than we do and must reach its files.
         directory.chmod(0o755)
         console.print(f"{os.cpu_count()} cores; starting Qdrant, Postgres and the proxy in {name}")
-        async with running(directory) as rig:
+        async with started(directory) as rig:
             rows = []
             for case in cases:
                 console.print(f"measuring: {case.area}, {case.name}")

@@ -4,13 +4,8 @@ The engines are the embedded ones, started by the same commands an operator woul
 """
 
 import asyncio
-import os
-import re
-import signal
-import socket
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +13,17 @@ from pathlib import Path
 import aiohttp
 
 from tests.bench.data import DIMENSIONS, points, unit_vectors, upsert_body
+from tests.processes import (
+    clean_environment,
+    free_port,
+    running,
+    vecferry_command,
+    wait_for_dsn,
+    wait_for_url,
+)
 
-_START_SECONDS = 60.0
-_STOP_SECONDS = 20.0
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.01
 _LOAD_BATCH = 500
-_VECFERRY = Path(sys.executable).with_name("vecferry")
 
 
 class BenchFailed(Exception):
@@ -55,9 +55,9 @@ class Rig:
     async def vecferry(self, *arguments: str) -> None:
         """Run a command of the operator to its end."""
         process = await asyncio.create_subprocess_exec(
-            _VECFERRY,
+            *vecferry_command(),
             *arguments,
-            env=os.environ | self.environment,
+            env=clean_environment() | self.environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -83,7 +83,7 @@ class Rig:
             if job["state"] == "failed":
                 message = f"{kind} of {collection}: {job['error']}"
                 raise BenchFailed(message)
-            await asyncio.sleep(_POLL_SECONDS / 5)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def load(self, collection: str, count: int, *, seed: int) -> None:
         """Create a cosine collection with ``count`` points, written straight into Qdrant."""
@@ -97,115 +97,33 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[Rig]:
+async def started(directory: Path) -> AsyncIterator[Rig]:
     """Start everything below ``directory``, yield when the proxy is ready, stop everything."""
-    ports = _free_ports(4)
-    qdrant = f"http://127.0.0.1:{ports[0]}"
-    proxy = f"http://127.0.0.1:{ports[2]}"
+    qdrant_port, port, control_port = free_port(), free_port(), free_port()
+    qdrant, proxy, control = (
+        f"http://127.0.0.1:{number}" for number in (qdrant_port, port, control_port)
+    )
     async with (
         aiohttp.ClientSession() as http,
-        _child(directory, "qdrant", _embedded(directory, "qdrant", ports[0])) as qdrant_child,
-        _child(directory, "postgres", _embedded(directory, "postgres", ports[1])) as postgres_child,
+        running("qdrant", _embedded(directory, "qdrant", qdrant_port), {}, directory) as engine,
+        running("postgres", _embedded(directory, "postgres", free_port()), {}, directory) as target,
     ):
-        await _until(lambda: _answers(http, f"{qdrant}/collections"), qdrant_child)
-        await _until(lambda: _dsn_of(postgres_child), postgres_child)
-        dsn = await _dsn_of(postgres_child)
+        await wait_for_url(engine, f"{qdrant}/collections")
+        dsn = await wait_for_dsn(target)
         environment = {
             "VECFERRY_QDRANT_URL": qdrant,
             "VECFERRY_DATABASE_URL": dsn,
-            "VECFERRY_PORT": str(ports[2]),
-            "VECFERRY_CONTROL_PORT": str(ports[3]),
+            "VECFERRY_PORT": str(port),
+            "VECFERRY_CONTROL_PORT": str(control_port),
             "VECFERRY_DATA_DIR": str(directory / "vecferry"),
             "VECFERRY_SHADOW_SAMPLE_RATE": "0",
             # The index is a step after the copy; the peer of the backfill builds none either.
             "VECFERRY_INDEX_MIN_ROWS": "100000000",
         }
-        async with _child(directory, "serve", ("serve",), environment) as serve_child:
-            await _until(lambda: _answers(http, f"{proxy}/readyz"), serve_child)
-            control = f"http://127.0.0.1:{ports[3]}"
+        async with running("serve", ["serve"], environment, directory) as serving:
+            await wait_for_url(serving, f"{proxy}/readyz")
             yield Rig(qdrant, proxy, control, dsn, http, directory, environment)
 
 
-@dataclass(frozen=True, slots=True)
-class _Child:
-    name: str
-    process: asyncio.subprocess.Process
-    log: Path
-
-    def tail(self) -> str:
-        return self.log.read_text(errors="replace")[-1_000:]
-
-
-@asynccontextmanager
-async def _child(
-    directory: Path,
-    name: str,
-    arguments: tuple[str, ...],
-    environment: dict[str, str] | None = None,
-) -> AsyncIterator[_Child]:
-    path = directory / f"{name}.log"
-    with path.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            _VECFERRY,
-            *arguments,
-            env=os.environ | (environment or {}),
-            stdout=log,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-    try:
-        yield _Child(name, process, path)
-    finally:
-        await _stop(process)
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-async def _until(ready: Callable[[], Awaitable[object]], child: _Child) -> None:
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            while not await ready():
-                if child.process.returncode is not None:
-                    message = f"{child.name} ended at start: {child.tail()}"
-                    raise BenchFailed(message)
-                await asyncio.sleep(_POLL_SECONDS)
-    except TimeoutError:
-        message = f"{child.name} was not ready after {_START_SECONDS:.0f} s: {child.tail()}"
-        raise BenchFailed(message) from None
-
-
-async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with http.get(url) as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
-
-
-async def _dsn_of(child: _Child) -> str:
-    found = re.search(r"postgres(ql)?://\S+", child.log.read_text(errors="replace"))
-    return found.group() if found else ""
-
-
-def _embedded(directory: Path, engine: str, port: int) -> tuple[str, ...]:
-    return ("embedded", engine, "--data-dir", str(directory / engine), "--port", str(port))
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+def _embedded(directory: Path, engine: str, port: int) -> list[str]:
+    return ["embedded", engine, "--data-dir", str(directory / engine), "--port", str(port)]

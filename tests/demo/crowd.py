@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from qdrant_client import AsyncQdrantClient
 
 from tests.demo.clients import Client, Material
+from tests.demo.failures import DemoFailed
 from tests.demo.journal import Journal
 from tests.demo.legacy import LegacyPoint
 from tests.demo.memory import Memory
-from tests.demo.processes import DemoFailed
 
 _REQUEST_TIMEOUT_SECONDS = 30
 

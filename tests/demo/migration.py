@@ -9,14 +9,15 @@ from tests.demo import script
 from tests.demo.check import Contents, differences, read_postgres, read_qdrant
 from tests.demo.crowd import Crowd
 from tests.demo.expected import expected_contents, without_doubtful
+from tests.demo.failures import DemoFailed
 from tests.demo.journal import Journal
 from tests.demo.legacy import collections
 from tests.demo.operator_cli import CollectionStatus, Operator, mean_parity
 from tests.demo.overlap import mean_overlap
-from tests.demo.processes import Child, DemoFailed
 from tests.demo.script import Step
 from tests.demo.show import Show
 from tests.demo.verdict import Checked
+from tests.processes import Child
 
 _SETTLE_SECONDS = 60.0
 _SAMPLE_SECONDS = 30.0

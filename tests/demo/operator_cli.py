@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.demo.processes import DemoFailed, clean_environment, vecferry_command
+from tests.demo.failures import DemoFailed
+from tests.processes import clean_environment, vecferry_command
 
 _COMMAND_SECONDS = 180.0
 _POLL_SECONDS = 0.5

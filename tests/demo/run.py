@@ -1,7 +1,6 @@
 """One whole run: processes, clients, migration, and the end of all of them."""
 
 import asyncio
-import re
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,26 +9,26 @@ from pathlib import Path
 
 from tests.demo import legacy
 from tests.demo.crowd import Crowd, gathered
+from tests.demo.failures import DemoFailed
 from tests.demo.journal import Journal
 from tests.demo.migration import Addresses, Migration
 from tests.demo.operator_cli import Operator
 from tests.demo.prepare import Prepared
-from tests.demo.processes import (
+from tests.demo.show import Show
+from tests.demo.verdict import Checked, Verdict
+from tests.processes import (
     Child,
-    DemoFailed,
+    ChildFailed,
     free_port,
     running,
-    wait_for_output,
+    wait_for_dsn,
     wait_for_url,
     watch,
 )
-from tests.demo.show import Show
-from tests.demo.verdict import Checked, Verdict
 
 _CLIENTS = 6
 _SHADOW_SAMPLE_RATE = "1.0"
 _HOST = "127.0.0.1"
-_DSN = re.compile(r"postgres(?:ql)?://\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ async def started(prepared: Prepared, work: Path, show: Show) -> AsyncIterator[S
         arguments = ["embedded", "postgres", "--data-dir", str(work / "postgres")]
         port = str(free_port())
         async with running("postgres", [*arguments, "--port", port], {}, work) as postgres:
-            dsn = await wait_for_output(postgres, _DSN)
+            dsn = await wait_for_dsn(postgres)
             async with _proxy(qdrant_url, dsn, work) as (proxy, url, operator):
                 show.say(f"  Qdrant at {qdrant_url}, Postgres at {dsn.rpartition('@')[2]}")
                 show.say(f"  vecferry at {url}, the only address the clients know\n")
@@ -96,7 +95,7 @@ async def run(prepared: Prepared, work: Path, show: Show) -> Verdict:
         ):
             migration = Migration(system.addresses, system.operator, crowd, journal, show)
             checked = await _under_traffic(system, crowd, migration, prepared)
-    except* DemoFailed as failures:
+    except* (DemoFailed, ChildFailed) as failures:
         reasons += [str(failure) for failure in _leaves(failures)]
     except* Exception as failures:  # noqa: BLE001 - what a store answers can break any reader
         show.say("".join(traceback.format_exception(failures)))

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,17 +17,10 @@ import httpx
 from service import config
 from service.cli.client import ControlClient
 from service.keys import read
+from tests.processes import clean_environment, free_port
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 30.0
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def until(question: Callable[[], bool], what: str, seconds: float = _START_SECONDS) -> None:
@@ -61,7 +53,7 @@ class Child:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "service", *self.arguments],
-                env={**os.environ, **self.environment},
+                env={**clean_environment(), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -22,11 +22,11 @@ from service.model.qdrant import (
     UpdateCollection,
     UpdateStatus,
 )
+from service.stores.configuration import updated, vector_params
 from service.stores.edge import reads
 from service.stores.edge.booleans import boolean_matches
 from service.stores.edge.config import (
     PLACEHOLDER,
-    dense_params,
     engine_config,
     placeholder_config,
     vector_specs,
@@ -36,7 +36,6 @@ from service.stores.edge.journal import Journal
 from service.stores.edge.manifest import FILE as MANIFEST
 from service.stores.edge.manifest import Manifest, directory_name
 from service.stores.edge.operations import check, engine_operation, touched
-from service.stores.edge.patch import merge
 from service.stores.edge.rebuild import Rebuild
 from service.stores.edge.schedule import Schedule
 from service.stores.edge.settings import EngineSettings
@@ -74,7 +73,7 @@ class Collection:
         shard_directory = manifest.shard_directory(directory)
         shard_directory.mkdir(parents=True)
         with engine_errors():
-            if dense_params(request) or request.sparse_vectors:
+            if vector_params(request) or request.sparse_vectors:
                 edge.EdgeShard.create(str(shard_directory), engine_config(request)).close()
             else:
                 shard = edge.EdgeShard.create(str(shard_directory), placeholder_config(request))
@@ -176,7 +175,7 @@ class Collection:
 
     def update(self, update: UpdateCollection) -> None:
         """Change parameters; the vectors are indexed anew with them, in the background."""
-        self._store(replace(self._manifest, request=merge(self._manifest.request, update)))
+        self._store(replace(self._manifest, request=updated(self._manifest.request, update)))
         self._schedule.demanded = True
 
     def _store(self, manifest: Manifest) -> None:
@@ -265,7 +264,7 @@ class Collection:
 
     def _unindexed_points(self) -> int:
         shard = self._shard.info()
-        vectors_per_point = len(dense_params(self._manifest.request))
+        vectors_per_point = len(vector_params(self._manifest.request))
         if vectors_per_point == 0:
             return 0
         unindexed: int = shard.points_count - shard.indexed_vectors_count // vectors_per_point

@@ -1,21 +1,16 @@
-"""A collection's creation request: as the engine takes it and as Qdrant echoes it."""
+"""A collection's creation request as the engine takes it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 import qdrant_edge as edge
-from pydantic import BaseModel
 
-from service.model.points import UNNAMED
 from service.model.qdrant import (
     BinaryQuantization,
-    CollectionConfig,
-    CollectionParams,
     CreateCollection,
     HnswConfig,
     Modifier,
-    OptimizersConfig,
     ProductQuantization,
     QuantizationConfig,
     ScalarQuantization,
@@ -23,28 +18,14 @@ from service.model.qdrant import (
     SparseVectorParams,
     TurboQuantization,
     VectorParams,
-    WalConfig,
 )
+from service.stores.configuration import hnsw_config, optimizers_config, vector_params
 from service.stores.edge.enums import engine_enum
-
-Model = TypeVar("Model", bound=BaseModel)
 
 PLACEHOLDER = "vecferry-placeholder"
 """The engine wants at least one vector at creation; this one is removed again at once."""
 
 SEARCH_THREADS = 1
-
-_HNSW = HnswConfig(
-    m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=0, on_disk=False
-)
-_OPTIMIZERS = OptimizersConfig(
-    deleted_threshold=0.2,
-    vacuum_min_vector_number=1000,
-    default_segment_number=0,
-    indexing_threshold=10_000,
-    flush_interval_sec=5,
-)
-_WAL = WalConfig(wal_capacity_mb=32, wal_segments_ahead=0, wal_retain_closed=1)
 
 
 class Kind(StrEnum):
@@ -63,66 +44,23 @@ class VectorSpec:
     size: int = 0
 
 
-def dense_params(request: CreateCollection) -> dict[str, VectorParams]:
-    """Return the dense vectors by name; the unnamed one is ``""``."""
-    match request.vectors:
-        case None:
-            return {}
-        case VectorParams() as single:
-            return {UNNAMED: single}
-        case named:
-            return dict(named)
-
-
 def vector_specs(request: CreateCollection) -> dict[str, VectorSpec]:
     """Return what each vector of the collection must look like."""
     specs = {name: VectorSpec(Kind.SPARSE) for name in request.sparse_vectors or {}}
-    for name, params in dense_params(request).items():
+    for name, params in vector_params(request).items():
         kind = Kind.MULTI if params.multivector_config else Kind.DENSE
         specs[name] = VectorSpec(kind, params.size)
     return specs
 
 
-def hnsw(request: CreateCollection) -> HnswConfig:
-    """Return the collection's HNSW settings, Qdrant's defaults filled in."""
-    return overlay(_HNSW, request.hnsw_config)
-
-
-def optimizers(request: CreateCollection) -> OptimizersConfig:
-    """Return the collection's optimizer settings, Qdrant's defaults filled in."""
-    wanted = request.optimizers_config
-    if wanted is not None and not isinstance(wanted.max_optimization_threads, int):
-        wanted = wanted.model_copy(update={"max_optimization_threads": None})
-    return overlay(_OPTIMIZERS, wanted)
-
-
-def collection_config(request: CreateCollection) -> CollectionConfig:
-    """Return the configuration as Qdrant echoes it."""
-    return CollectionConfig(
-        params=CollectionParams(
-            vectors=request.vectors if request.vectors is not None else {},
-            sparse_vectors=request.sparse_vectors,
-            shard_number=request.shard_number or 1,
-            replication_factor=request.replication_factor or 1,
-            write_consistency_factor=request.write_consistency_factor or 1,
-            on_disk_payload=request.on_disk_payload is not False,
-        ),
-        hnsw_config=hnsw(request),
-        optimizer_config=optimizers(request),
-        wal_config=overlay(_WAL, request.wal_config),
-        quantization_config=request.quantization_config,
-        metadata=request.metadata,
-    )
-
-
 def engine_config(request: CreateCollection) -> edge.EdgeConfig:
     """Return the engine's configuration for a collection with at least one vector."""
-    settings = optimizers(request)
+    settings = optimizers_config(request)
     return edge.EdgeConfig(
-        vectors={name: _dense(p, request) for name, p in dense_params(request).items()} or None,
+        vectors={n: _dense(n, p, request) for n, p in vector_params(request).items()} or None,
         sparse_vectors={n: _sparse(p) for n, p in (request.sparse_vectors or {}).items()} or None,
         on_disk_payload=request.on_disk_payload is not False,
-        hnsw_config=_hnsw(hnsw(request)),
+        hnsw_config=_hnsw(hnsw_config(request)),
         quantization_config=_quantization(request.quantization_config),
         optimizers=edge.EdgeOptimizersConfig(
             deleted_threshold=settings.deleted_threshold,
@@ -141,17 +79,10 @@ def placeholder_config(request: CreateCollection) -> edge.EdgeConfig:
     return engine_config(request.model_copy(update={"sparse_vectors": {PLACEHOLDER: params}}))
 
 
-def overlay(base: Model, diff: BaseModel | None) -> Model:
-    """Return ``base`` with the fields that ``diff`` sets."""
-    if diff is None:
-        return base
-    return base.model_copy(update={k: v for k, v in diff if v is not None})
-
-
-def _dense(params: VectorParams, request: CreateCollection) -> edge.EdgeVectorParams:
+def _dense(name: str, params: VectorParams, request: CreateCollection) -> edge.EdgeVectorParams:
     own_hnsw = None
     if params.hnsw_config is not None:
-        own_hnsw = _hnsw(overlay(hnsw(request), params.hnsw_config))
+        own_hnsw = _hnsw(hnsw_config(request, name))
     multi = None
     if params.multivector_config is not None:
         comparator = params.multivector_config.comparator

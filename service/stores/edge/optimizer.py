@@ -10,7 +10,8 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from service.stores.edge.config import dense_params, engine_config
+from service.stores.configuration import vector_params
+from service.stores.edge.config import engine_config
 from service.stores.edge.manifest import Manifest
 from service.stores.edge.processes import die_with_parent
 
@@ -23,7 +24,7 @@ def main() -> None:
     os.nice(_NICENESS)
     directory, shard_directory = map(Path, sys.argv[1:])
     request = Manifest.read(directory).request
-    has_vectors = dense_params(request) or request.sparse_vectors
+    has_vectors = vector_params(request) or request.sparse_vectors
     config = engine_config(request) if has_vectors else None
     shard = edge.EdgeShard.load(str(shard_directory), config)
     shard.optimize()

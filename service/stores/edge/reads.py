@@ -17,8 +17,8 @@ from service.model.qdrant import (
     QueryRequest,
     ScrollRequest,
 )
+from service.stores.configuration import collection_config
 from service.stores.edge.booleans import boolean_matches
-from service.stores.edge.config import collection_config
 from service.stores.edge.failures import engine_errors
 from service.stores.edge.filters import engine_filter
 from service.stores.edge.indexes import index_info

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from service.model.qdrant import CreateCollection
-from service.stores.edge.config import dense_params, optimizers
+from service.stores.configuration import optimizers_config, vector_params
 from service.stores.edge.settings import EngineSettings
 
 _BYTES_PER_FLOAT = 4
@@ -13,7 +13,7 @@ _KIB = 1024
 
 def point_bytes(request: CreateCollection) -> int:
     """Return what the vectors of one point weigh; sparse and multivectors are a guess (one row, 64 entries)."""
-    dense = sum(params.size for params in dense_params(request).values()) * _BYTES_PER_FLOAT
+    dense = sum(params.size for params in vector_params(request).values()) * _BYTES_PER_FLOAT
     return dense + len(request.sparse_vectors or {}) * _BYTES_PER_SPARSE
 
 
@@ -37,7 +37,7 @@ class Schedule:
 
     def is_enough(self, request: CreateCollection) -> bool:
         """Say whether the changed vectors exceed the collection's ``indexing_threshold`` (KiB; 0 is never)."""
-        threshold = optimizers(request).indexing_threshold or 0
+        threshold = optimizers_config(request).indexing_threshold or 0
         return 0 < threshold * _KIB <= self.changed_points * point_bytes(request)
 
     def start_at(self, request: CreateCollection) -> float | None:

@@ -63,7 +63,6 @@ class Database:
         cls,
         dsn: str,
         *,
-        min_size: int = 1,
         max_size: int = 10,
         pooled: bool | None = None,
         limits: Limits | None = None,
@@ -88,7 +87,7 @@ class Database:
 
             pool = await asyncpg.create_pool(
                 **arguments,
-                min_size=min_size,
+                min_size=1,
                 max_size=max_size,
                 command_timeout=limits.command,
                 init=prepare,

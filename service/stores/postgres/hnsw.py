@@ -32,25 +32,17 @@ _LEAST_MEGABYTES = 64
 _MOST_MEGABYTES = 4_096
 
 
-async def build_indexes(
-    db: Database,
-    tables: CollectionTables,
-    *,
-    m: int | None = None,
-    ef_construct: int | None = None,
-    min_rows: int = 0,
-) -> list[str]:
+async def build_indexes(db: Database, tables: CollectionTables, *, min_rows: int = 0) -> list[str]:
     """Build the missing index of each vector and return the names of the vectors that got one.
 
-    Without ``m`` and ``ef_construct`` the collection's own settings count. Vectors of more than
-    2,000 dimensions, and tables with fewer than ``min_rows`` rows, are left to exact scans. Needs a
-    direct connection: raises ``ConfigurationError`` behind a transaction pooler.
+    Vectors of more than 2,000 dimensions, and tables with fewer than ``min_rows`` rows, are left to exact scans.
+    Needs a direct connection: raises ``ConfigurationError`` behind a transaction pooler.
     """
     if db.pooled:
         raise ConfigurationError("an index build needs a direct connection, not a pooler")
     built = []
     for vector in tables.vectors.values():
-        options = graph_options(tables, vector, m, ef_construct)
+        options = graph_options(tables, vector)
         if vector.size > MAX_INDEXED_DIMENSIONS or options is None:
             log.info("hnsw_skipped", table=vector.table.quoted(), dimensions=vector.size)
             continue
@@ -62,17 +54,13 @@ async def build_indexes(
     return built
 
 
-def graph_options(
-    tables: CollectionTables, vector: VectorTable, m: int | None, ef_construct: int | None
-) -> GraphOptions | None:
-    """Return the index's options within pgvector's bounds; ``None`` where Qdrant wants no graph."""
+def graph_options(tables: CollectionTables, vector: VectorTable) -> GraphOptions | None:
+    """Return the collection's own options within pgvector's bounds; ``None`` where Qdrant wants no graph."""
     config = hnsw_config(tables.config, vector.name)
-    edges = config.m if m is None else m
-    if edges == 0:
+    if config.m == 0:
         return None
-    edges = min(max(edges, 2), 100)
-    breadth = config.ef_construct if ef_construct is None else ef_construct
-    return GraphOptions(edges, min(max(breadth, 2 * edges), 1000))
+    edges = min(max(config.m, 2), 100)
+    return GraphOptions(edges, min(max(config.ef_construct, 2 * edges), 1000))
 
 
 async def _build(

@@ -203,7 +203,8 @@ async def _update_vectors(
     for point_id, vectors in operation.points:
         key = encode_key(point_id)
         changes[key] = {**changes.get(key, {}), **vectors}
-    wanted = {key: prepared(tables, changes[key]) for key in sorted(changes) if key in set(keys)}
+    among = set(keys)
+    wanted = {key: prepared(tables, changes[key]) for key in sorted(changes) if key in among}
     found = await _existing(conn, tables, list(wanted), operation.update_filter)
     if operation.update_filter is None:
         _require(found, (point_id for point_id, _ in operation.points))

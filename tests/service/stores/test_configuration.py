@@ -1,13 +1,18 @@
 """Configurations: defaults, updates."""
 
+import pytest
+
+from service.errors import WrongInput
 from service.model.qdrant import (
     CollectionParamsDiff,
     CreateCollection,
     Disabled,
     Distance,
     HnswConfigDiff,
+    Modifier,
     OptimizersConfigDiff,
     ScalarQuantization,
+    SparseIndexParams,
     UpdateCollection,
     VectorParams,
     VectorParamsDiff,
@@ -66,3 +71,29 @@ def test_an_update_merges() -> None:
 def test_an_empty_update_changes_nothing() -> None:
     """The same configuration is echoed."""
     assert updated(_REQUEST, UpdateCollection()) == _REQUEST
+
+
+def test_an_update_of_a_sparse_vector_leaves_the_others() -> None:
+    """Its own settings change, its neighbours' do not."""
+    request = CreateCollection.model_validate(
+        {"sparse_vectors": {"words": {"modifier": "idf"}, "other": {}}}
+    )
+    result = updated(
+        request,
+        UpdateCollection.model_validate(
+            {"sparse_vectors": {"words": {"index": {"on_disk": True}}}}
+        ),
+    )
+    assert result.sparse_vectors is not None
+    assert result.sparse_vectors["words"].modifier is Modifier.IDF
+    assert result.sparse_vectors["words"].index == SparseIndexParams(on_disk=True)
+    assert request.sparse_vectors is not None
+    assert result.sparse_vectors["other"] == request.sparse_vectors["other"]
+
+
+@pytest.mark.parametrize("kind", ["vectors", "sparse_vectors"])
+def test_an_unknown_vector_is_the_callers_mistake(kind: str) -> None:
+    """The text is Qdrant's."""
+    update = UpdateCollection.model_validate({kind: {"c": {}}})
+    with pytest.raises(WrongInput, match="Not existing vector name error: c"):
+        updated(_REQUEST, update)

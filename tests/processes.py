@@ -1,4 +1,4 @@
-"""The child processes: started with a log file each, watched, always cleaned up."""
+"""vecferry's commands as child processes: with a log file each, watched, always cleaned up."""
 
 import asyncio
 import os
@@ -19,11 +19,10 @@ _POLL_SECONDS = 0.1
 _TAIL_LINES = 25
 
 
-class DemoFailed(Exception):
-    """The demo cannot go on; the text is for the reader."""
+_DSN = re.compile(r"postgres(?:ql)?://\S+")
 
 
-class ChildFailed(DemoFailed):
+class ChildFailed(Exception):
     """A child process ended or did not become ready; the text has the end of its log."""
 
 
@@ -63,7 +62,7 @@ def vecferry_command() -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return our environment without ``VECFERRY_*``: the reader's own settings are not the demo's."""
+    """Return our environment without ``VECFERRY_*``: the reader's own settings are not the run's."""
     return {name: value for name, value in os.environ.items() if not name.startswith("VECFERRY_")}
 
 
@@ -122,6 +121,11 @@ async def wait_for_output(child: Child, pattern: re.Pattern[str]) -> str:
     return found[0]
 
 
+async def wait_for_dsn(child: Child) -> str:
+    """Wait until an embedded Postgres has printed its address. Raises ``ChildFailed``."""
+    return await wait_for_output(child, _DSN)
+
+
 async def _wait_until(child: Child, probe: Callable[[], Awaitable[bool]], what: str) -> None:
     for _ in range(int(_START_SECONDS / _POLL_SECONDS)):
         if child.process.returncode is not None:
@@ -135,4 +139,4 @@ async def _wait_until(child: Child, probe: Callable[[], Awaitable[bool]], what: 
 async def watch(child: Child) -> None:
     """Raise ``ChildFailed`` when the process ends; for a task that is cancelled before it may."""
     code = await child.process.wait()
-    raise child.failed(f"ended with {code} while the demo was running")
+    raise child.failed(f"ended with {code} while it was needed")

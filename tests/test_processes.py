@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo import processes
-from tests.demo.processes import Child, ChildFailed, free_port, running, wait_for_output, watch
+from tests import processes
+from tests.processes import Child, ChildFailed, free_port, running, wait_for_output, watch
 
 StandIn = Callable[[str], None]
 
