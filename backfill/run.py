@@ -16,7 +16,13 @@ from backfill.pages import PointPage, read_page
 from backfill.ports import BackfillStore
 from backfill.retry import Retry
 from backfill.together import together
-from service.errors import StaleEpoch, TargetUnavailable, VecferryError
+from service.errors import (
+    RequestError,
+    StaleEpoch,
+    StoreError,
+    TargetUnavailable,
+    VecferryError,
+)
 from service.model.ids import PointId
 from service.model.qdrant import CountRequest
 from service.ports import PointReader
@@ -56,7 +62,8 @@ class Backfill:
 
         A store that does not answer is waited for, a bounded number of times. Errors are recorded
         in the job and raised; a run that is cancelled leaves its job to be resumed. Raises
-        ``StaleEpoch`` when another run has taken over or the collection was dropped.
+        ``StaleEpoch`` when another run has taken over or the collection was dropped, and
+        ``StoreError`` naming the page's first and last id when the target refuses what is in it.
         """
         total = await self._retry.call(lambda: self._source.count(collection, _ALL))
         job = await self._store.start(collection, total=total, restart=restart)
@@ -109,9 +116,18 @@ class Backfill:
 
     async def _write(self, job: Job, page: PointPage) -> Job:
         started = time.perf_counter()
-        after = await self._store.insert_page(job, page.points, page.next_id)
+        try:
+            after = await self._store.insert_page(job, page.points, page.next_id)
+        except RequestError as error:
+            raise _refused(page, error) from error
         self._metrics.page_seconds.observe(time.perf_counter() - started)
         self._metrics.pages.inc()
         self._metrics.scanned.inc(after.scanned - job.scanned)
         self._metrics.copied.inc(after.copied - job.copied)
         return after
+
+
+def _refused(page: PointPage, error: RequestError) -> StoreError:
+    first, last = page.points[0].id, page.points[-1].id
+    reason = str(error).partition("\n")[0]
+    return StoreError(f"the target refused the page of the ids {first} to {last}: {reason}")

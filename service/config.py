@@ -4,6 +4,7 @@ Rule: nothing outside the command line reads the environment; parts of the setti
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from service.stages import Stage
 PREFIX = "VECFERRY_"
 CONFIG_FILE_VARIABLE = "VECFERRY_CONFIG"
 _NOT_SETTINGS = ("VECFERRY_TEST_", CONFIG_FILE_VARIABLE)
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -94,7 +97,7 @@ class Settings(BaseSettings):
         default=5.0, description="Longest time of one shadow read."
     )
     backfill_page_size: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=500, description="Points per backfill page (one transaction each)."
+        default=250, description="Points per backfill page (one transaction each)."
     )
     index_min_rows: Positive = Field(
         default=10_000, description="Vectors from which the backfill builds an HNSW index."
@@ -104,7 +107,7 @@ class Settings(BaseSettings):
         description="How long a write in `ramp` waits for the second store before it is answered as owed.",
     )
     freeze_seconds: Seconds = Field(
-        default=15.0, description="Deadline of a freeze; after it the old stage goes on."
+        default=4.0, description="Deadline of a freeze; after it the old stage goes on."
     )
     freeze_queue: Positive = Field(
         default=1_000, description="Writes that may wait during a freeze; more get a 503."
@@ -143,6 +146,14 @@ class Settings(BaseSettings):
         schemes = ("postgresql://", "postgres://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             message = "must start with postgresql://"
+            raise ValueError(message)
+        return value
+
+    @field_validator("tenant_header")
+    @classmethod
+    def _header_name(cls, value: str | None) -> str | None:
+        if value is not None and not _TOKEN.fullmatch(value):
+            message = "must be the name of an HTTP header, such as X-Tenant"
             raise ValueError(message)
         return value
 

@@ -231,7 +231,7 @@ def _target_app(core: _Core) -> ASGIApp:
         watch=lambda name: core.resyncer.watch.begin(plane.view.state(name).generation or 0),
         is_on=lambda name: compares(plane.view.state(name).stage),
     )
-    return qdrant_app(compared, version=QDRANT_VERSION)
+    return qdrant_app(compared, version=QDRANT_VERSION, max_body_bytes=core.settings.max_body_bytes)
 
 
 def _proxy(core: _Core) -> Proxy:

@@ -104,13 +104,18 @@ class Operations:
         }
 
     async def matching(self, pattern: str) -> list[str]:
-        """Return the collections that a shell pattern names, sorted. Raises ``CollectionNotFound``."""
+        """Return the collection of exactly this name, else those that it names as a shell pattern, sorted.
+
+        Raises ``CollectionNotFound``.
+        """
         known = set((await self.plane.refresh()).states)
         if self.source is not None:
             try:
                 known |= set(await self.source.collections())
             except VecferryError:
                 _log.warning("source_collections_unreadable")
+        if pattern in known:  # names may contain brackets
+            return [pattern]
         found = sorted(name for name in known if fnmatchcase(name, pattern))
         if not found:
             raise CollectionNotFound(pattern)
@@ -131,6 +136,7 @@ class Operations:
         if self.backfill is None or not state.is_mirrored or state.authority is Side.TARGET:
             message = f"`{name}` is in stage {state.stage}; a backfill needs dualwrite (or later, before live)"
             raise StageError(message)
+        _require_tables(state)
         return self._start("backfill", name, lambda job: self._backfill(job, state, restart))
 
     async def start_verify(self, name: str) -> LongJob:
@@ -141,6 +147,7 @@ class Operations:
                 f"`{name}` is in stage {state.stage}; only mirrored collections can be verified"
             )
             raise StageError(message)
+        _require_tables(state)
         return self._start("verify", name, lambda job: self._verify(job, state))
 
     def job(self, kind: str, name: str) -> LongJob | None:
@@ -187,13 +194,18 @@ class Operations:
             # … and what Qdrant only acknowledged must be applied, or the copy misses it.
             await self.source.drain(state.name)
         job.step = "copying"
+        before = await self.jobs.get(state.name)
         copied = await self.backfill.run(state.name, restart=restart)
         job.step = "building indexes"
         indexes = await self.build_indexes(state.name)
         if copied.state is JobState.DONE:
             await self.control.mark_backfilled(state.name, state.generation)
             await self.plane.refresh()
-        job.result = {**copied.to_json(), "indexes": indexes}
+        job.result = {
+            **copied.to_json(),
+            "indexes": indexes,
+            "was_done": before is not None and before.state is JobState.DONE and not restart,
+        }
 
     async def _verify(self, job: LongJob, state: CollectionState) -> None:
         if self.verification is None:
@@ -221,6 +233,14 @@ class Operations:
             "backfill": backfill,
             "parity": self.shadow.parity(state.name).to_json() if state.is_mirrored else None,
         }
+
+
+def _require_tables(state: CollectionState) -> None:
+    if state.generation is None:  # mirrored by default, but no request has named it yet
+        message = (
+            f"`{state.name}` is not mirrored yet; run `vecferry stage set {state.name} dualwrite`"
+        )
+        raise StageError(message)
 
 
 _ARMED_SECONDS = 60.0

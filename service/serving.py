@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 from collections.abc import Iterator
@@ -25,6 +26,13 @@ def run(settings: Settings) -> None:
 
     Raises ``ConfigurationError`` for what an operator can mend, a port in use included.
     """
+    if settings.grace_seconds <= settings.qdrant_timeout_seconds:
+        # An intent may be settled while the write that it is for can still reach Qdrant.
+        _log.warning(
+            "grace_within_qdrant_timeout",
+            grace_seconds=settings.grace_seconds,
+            qdrant_timeout_seconds=settings.qdrant_timeout_seconds,
+        )
     with (
         _bound(settings.host, settings.port, "PORT") as public,
         _bound(LOOPBACK, settings.control_port, "CONTROL_PORT") as control,
@@ -86,11 +94,15 @@ def _bound(host: str, port: int, setting: str) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        taken = socket.socket(family, socket.SOCK_STREAM)
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(address)
+        with contextlib.ExitStack() as undo:
+            taken = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(address)
+            undo.pop_all()
     except OSError as error:
-        message = f"{PREFIX}{setting}: cannot listen on {host}:{port}: {error.strerror}"
+        is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        named = "HOST" if is_host else setting
+        message = f"{PREFIX}{named}: cannot listen on {host}:{port}: {error.strerror}"
         raise ConfigurationError(message) from None
     return taken
 

@@ -18,12 +18,12 @@ _BEARER = "Bearer "
 
 
 class StageRequest(BaseModel):
-    """A wanted stage; ``percent`` is for ``ramp``."""
+    """A wanted stage; ``percent`` belongs to ``ramp`` and to no other."""
 
     model_config = ConfigDict(extra="forbid")
 
     stage: Stage
-    percent: int = Field(default=100, ge=0, le=100)
+    percent: int | None = Field(default=None, ge=0, le=100)
 
 
 class BackfillRequest(BaseModel):
@@ -65,7 +65,7 @@ def control_app(operations: Operations, *, operator_key: str) -> FastAPI:
     @app.put(PREFIX + "/collections/{name}/stage")
     async def set_stage(name: Name, wanted: StageRequest) -> dict[str, object]:
         state = await operations.set_stage(
-            name, wanted.stage, percent=wanted.percent, actor="operator"
+            name, wanted.stage, percent=_percent(wanted), actor="operator"
         )
         return {
             "name": name,
@@ -97,6 +97,16 @@ def control_app(operations: Operations, *, operator_key: str) -> FastAPI:
         return {"job": None if job is None else job.to_json()}
 
     return app
+
+
+def _percent(wanted: StageRequest) -> int:
+    if wanted.stage is not Stage.RAMP:
+        if wanted.percent is not None:
+            raise HTTPException(422, f"percent is for ramp only, not for {wanted.stage}")
+        return 100
+    if wanted.percent is None:
+        raise HTTPException(422, "ramp needs a percent from 0 to 100")
+    return wanted.percent
 
 
 async def _on_error(request: Request, error: Exception) -> JSONResponse:

@@ -20,7 +20,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
     """Return the whole body. Raises ``BodyTooLarge`` as soon as it is over the limit."""
     body = bytearray()
     async for chunk in request.stream():

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.client import ControlClient
-from service.cli.jobs import Done, follow, report
+from service.cli.jobs import Done, report, run
 from service.cli.stage import Pattern
 
 
@@ -15,10 +15,8 @@ def backfill(
 ) -> None:
     """Copy collections into Postgres beside live traffic; resumes where an earlier run ended."""
     client = ControlClient.from_settings()
-    names = client.matching(pattern)
-    for name in names:
-        client.start("backfill", name, {"restart": restart})
-    report(follow(client, "backfill", names, _done), _describe)
+    jobs = run(client, "backfill", client.matching(pattern), _done, {"restart": restart})
+    report(jobs, _describe)
 
 
 def _done(found: dict[str, Any]) -> Done:
@@ -29,4 +27,6 @@ def _done(found: dict[str, Any]) -> Done:
 def _describe(result: dict[str, Any]) -> str:
     indexes = ", ".join(name or "(unnamed)" for name in result["indexes"])
     built = f", HNSW index on {indexes}" if indexes else ""
+    if result["was_done"]:
+        return f"was complete already (--restart copies again){built}"
     return f"{result['scanned']} points read, {result['copied']} copied{built}"

@@ -38,8 +38,8 @@ class ControlClient:
         found: list[str] = self._call("GET", f"/collections?{urlencode({'pattern': pattern})}")
         return found
 
-    def set_stage(self, name: str, stage: str, percent: int) -> dict[str, Any]:
-        """Change a collection's stage and wait until it is in force."""
+    def set_stage(self, name: str, stage: str, percent: int | None) -> dict[str, Any]:
+        """Change a collection's stage and wait until it is in force; ``percent`` for ``ramp`` only."""
         found: dict[str, Any] = self._call(
             "PUT",
             f"/collections/{quote(name, safe='')}/stage",

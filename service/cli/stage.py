@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service.cli.client import ControlClient
-from service.errors import VecferryError
+from service.errors import StageError, VecferryError
 from service.stages import TRANSITIONS, Stage
 
 app = typer.Typer(no_args_is_help=True, help="Show and change stages.")
@@ -18,10 +18,11 @@ def set_stage(
     pattern: Pattern,
     stage: Annotated[Stage, typer.Argument(help="The stage to enter.")],
     percent: Annotated[
-        int, typer.Option(min=0, max=100, help="Share of reads that move, for ramp.")
-    ] = 100,
+        int | None, typer.Option(min=0, max=100, help="Share of reads that move; for ramp only.")
+    ] = None,
 ) -> None:
     """Bring collections to a stage and wait until every instance has confirmed it."""
+    _check_percent(stage, percent)
     client = ControlClient.from_settings()
     failed = 0
     for name in client.matching(pattern):
@@ -35,6 +36,15 @@ def set_stage(
             typer.echo(f"{name}: {state['stage']}{share} (epoch {state['epoch']})")
     if failed:
         raise typer.Exit(1)
+
+
+def _check_percent(stage: Stage, percent: int | None) -> None:
+    if stage is Stage.RAMP and percent is None:
+        message = "ramp needs --percent N, the share of reads that move (0 to 100)"
+        raise StageError(message)
+    if stage is not Stage.RAMP and percent is not None:
+        message = f"--percent is for ramp only, not for {stage}"
+        raise StageError(message)
 
 
 @app.command("list")

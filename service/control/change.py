@@ -113,6 +113,7 @@ class StageChanges:
         self, before: CollectionState, wanted: Stage, percent: int, actor: str
     ) -> int:
         await self._ledger_empty(before, self._freeze_seconds, "before the freeze", limit=_NEARLY)
+        await self._check_nothing_stuck(before)
         token = uuid4()
         try:
             revision = await self._store.freeze(before, token, self._freeze_seconds)
@@ -122,6 +123,18 @@ class StageChanges:
         except BaseException:
             await asyncio.shield(self._store.thaw(before.name, token))
             raise
+
+    async def _check_nothing_stuck(self, state: CollectionState) -> None:
+        """Refuse before writes are held: what has not settled for long will not under the freeze either."""
+        if state.generation is None:
+            return
+        stuck = await self._store.stuck_intents(state.generation, older_than_seconds=_STUCK_SECONDS)
+        if stuck:
+            message = (
+                f"`{state.name}` has {stuck} intents that have not settled for {_STUCK_SECONDS:g} s;"
+                " the log says why (resync_failed, point_refused)"
+            )
+            raise StageError(message)
 
     async def _ledger_empty(
         self, state: CollectionState, seconds: float, when: str, *, limit: int = 0
@@ -142,12 +155,13 @@ class StageChanges:
 
 
 def _change(before: CollectionState, wanted: Stage, percent: int) -> Change | None:
-    """Return what has to be done, ``None`` when the stage is in force; without a row it is only the default."""
+    """Return what has to be done, ``None`` when the stage is in force; without tables it is only a wish."""
     is_same = before.stage is wanted and (before.percent == percent or wanted is not Stage.RAMP)
-    if is_same and wanted is Stage.DUALWRITE and not before.epoch:
+    if is_same and wanted is Stage.DUALWRITE and before.generation is None:
         return Change.ARM
     return None if is_same else transition(before.stage, wanted)
 
 
+_STUCK_SECONDS = 5.0
 _NEARLY = 64
 """How long a ledger may be when writes are first held: the rest drains in a fraction of the deadline."""

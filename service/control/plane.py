@@ -1,7 +1,8 @@
 """One instance's place in the control plane: it follows the revision, confirms it, and knows when others have.
 
 Rule 1: a view is swapped only as a whole, and only after the aliases that belong to it were read.
-Rule 2: revision R is confirmed when every request decided under a view older than R has ended.
+Rule 2: revision R is confirmed when every request that was decided under a view older than R, to a collection whose
+        state has changed since, has begun to be answered.
 Rule 3: when the control state cannot be read, the last view stays in force; its epochs fence what it may do.
 """
 
@@ -71,6 +72,9 @@ class ControlPlane:
             except VecferryError as error:
                 self._metrics.control_errors.inc()
                 _log.warning("control_state_unreadable", error=str(error))
+            except Exception:  # noqa: BLE001 - a fault of ours: the last view stays in force
+                self._metrics.control_errors.inc()
+                _log.exception("control_refresh_failed")
 
     async def stop(self, *, is_drained: bool) -> None:
         """Leave the list of instances, unless a request of ours may still land: the grace period decides then."""
@@ -129,7 +133,9 @@ class ControlPlane:
 
     async def _confirm(self) -> None:
         self._older = [view for view in self._older if not view.is_idle]
-        confirmed = self._older[0].revision if self._older else self.view.revision
+        # A request to a collection that did not change holds nothing up, however long it takes.
+        held = (view.revision for view in self._older if view.holds_up(self.view))
+        confirmed = min(held, default=self.view.revision)
         now = time.monotonic()
         if confirmed == self._confirmed and now - self._heartbeat_at < HEARTBEAT_SECONDS:
             return

@@ -94,8 +94,12 @@ class ControlStore(Protocol):
         """Drop a generation's tables and its intents."""
         ...
 
-    async def forget(self, name: str) -> int:
-        """Drop the row, the target's tables and the intents of a collection that was deleted."""
+    async def retire(self, name: str, *, actor: str) -> int:
+        """Drop the tables and intents of a deleted collection.
+
+        Its row stays without a generation: ``complete`` and ``off`` as they are, every other stage as ``dualwrite``,
+        so that a new collection of the name is mirrored from its first point.
+        """
         ...
 
     async def mark_backfilled(self, name: str, generation: int) -> int:
@@ -104,6 +108,10 @@ class ControlStore(Protocol):
 
     async def touch(self) -> int:
         """Make every instance reload what hangs on the revision (the aliases)."""
+        ...
+
+    async def stuck_intents(self, generation: int, *, older_than_seconds: float) -> int:
+        """Return how many intents of a generation have been unsettled for so long."""
         ...
 
     async def ledger_size(self, generation: int) -> int:

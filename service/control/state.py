@@ -5,9 +5,10 @@ under; an instance confirms a newer revision only when all leases on older views
 served or written under a stage that the operator believes is over.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from service.stages import Side, Stage, authority, mirrors
 
@@ -54,7 +55,7 @@ class View:
         self.states: Mapping[str, CollectionState] = {state.name: state for state in states}
         self.aliases: Mapping[str, str] = aliases or {}
         self._default_stage = default_stage
-        self._leases = 0
+        self._leases: Counter[str] = Counter()
 
     def state(self, name: str) -> CollectionState:
         """Return the collection's state; one without a row is in the default stage."""
@@ -75,16 +76,36 @@ class View:
         """Whether a stage change holds writes of some collection."""
         return any(state.frozen for state in self.states.values())
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """Hold this view open while a request runs under it."""
-        self._leases += 1
-        try:
-            yield
-        finally:
-            self._leases -= 1
+    def lease(self, name: str) -> "Lease":
+        """Begin a lease of a request to one (physical) collection."""
+        self._leases[name] += 1
+        return Lease(self._leases, name)
 
     @property
     def is_idle(self) -> bool:
         """Whether no request runs under this view."""
-        return not self._leases
+        return not +self._leases
+
+    def holds_up(self, newer: "View") -> bool:
+        """Say whether a request runs under this view to a collection whose state is another one now."""
+        return any(self.state(name) != newer.state(name) for name in +self._leases)
+
+
+class Lease:
+    """A request's hold on a view: until its answer begins, when all that it decides is done."""
+
+    def __init__(self, leases: Counter[str], name: str) -> None:
+        self._leases = leases
+        self._name: str | None = name
+
+    def end(self) -> None:
+        """Give the view free; a second call does nothing."""
+        if self._name is not None:
+            self._leases[self._name] -= 1
+            self._name = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()

@@ -42,6 +42,7 @@ _LONGEST_BACKOFF_SECONDS = 10.0
 _REFUSED_SECONDS = 30.0
 _GATHER_SECONDS = 0.05
 _DRAIN_POLL_SECONDS = 0.02
+_MOST_IDS_LOGGED = 10
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -83,6 +84,7 @@ class Resyncer:
         self._lanes: dict[_Lane, _Backlog] = {}
         self._known: set[UUID] = set()
         self._refused: dict[UUID, float] = {}
+        self._blind_until = 0.0
         self._settled: dict[UUID, asyncio.Future[bool]] = {}
         self._work = asyncio.Event()
 
@@ -154,8 +156,13 @@ class Resyncer:
             tasks.create_task(self._sweep())
 
     def _suspect(self, entry: LedgerEntry, seconds: float) -> None:
-        self._suspects[entry.id] = (time.monotonic() + seconds, entry)
         self._open.discard(entry.id)
+        if len(self._suspects) < _MOST_WAITING:
+            self._suspects[entry.id] = (time.monotonic() + seconds, entry)
+        else:
+            # Memory is bounded: the sweep finds it in the ledger, but not before it can be settled.
+            self._blind_until = time.monotonic() + self._grace_seconds
+            self.watch.closed(entry.id)
 
     def _enqueue(self, entries: Iterable[LedgerEntry]) -> None:
         for entry in entries:
@@ -206,8 +213,14 @@ class Resyncer:
             outcome = await self._settle_together(entries)
         except VecferryError as error:
             self._metrics.resyncs.labels(lane[1], "failed").inc()
-            _log.warning("resync_failed", generation=lane[0], behind=lane[1], error=str(error))
+            _log.warning(
+                "resync_failed", collection=entries[0].collection, behind=lane[1], error=str(error)
+            )
             self._failed(lane, entries, error)
+        except Exception:  # noqa: BLE001 - what nobody foresaw: the intents stay
+            self._metrics.resyncs.labels(lane[1], "failed").inc()
+            _log.exception("resync_broken", collection=entries[0].collection, behind=lane[1])
+            self._back_off(backlog, entries)
         else:
             backlog.failures = 0
             self._done(lane[1], entries, outcome)
@@ -228,7 +241,15 @@ class Resyncer:
             backlog.waiting.extendleft(reversed(entries))
         else:
             # It stays in the ledger, blocks the flip, and is tried again now and then.
-            _log.error("point_refused", generation=lane[0], behind=lane[1], error=str(error))
+            ids = [decode_key(key) for key in entries[0].keys]
+            _log.error(
+                "point_refused",
+                collection=entries[0].collection,
+                behind=lane[1],
+                ids=ids[:_MOST_IDS_LOGGED],
+                of=len(ids),
+                error=str(error),
+            )
             self._refused[entries[0].id] = time.monotonic() + _REFUSED_SECONDS
             self._forget(entries, is_settled=False)
 
@@ -266,10 +287,22 @@ class Resyncer:
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
                 await self._adopt()
-                if len(self._known) < _MOST_WAITING // 2:
-                    self._enqueue(await self._left_over())
+                if len(self._known) < _MOST_WAITING // 2 and self._blind_until < time.monotonic():
+                    self._take_up(await self._left_over())
             except VecferryError as error:
                 _log.warning("sweep_failed", error=str(error))
+            except Exception:  # noqa: BLE001 - a fault of ours must not end the sweep
+                _log.exception("sweep_broken")
+
+    def _take_up(self, left_over: Sequence[LedgerEntry]) -> None:
+        """Settle what the sweep found; behind a barrier when suspects were forgotten for want of room."""
+        if not self._blind_until:
+            self._enqueue(left_over)
+            return
+        for entry in left_over:
+            self._suspect(entry, 0.0)
+        if not left_over:
+            self._blind_until = 0.0
 
     async def _adopt(self) -> None:
         """Take over the intents of dead owners, as many as there is room for; their requests may still land."""
@@ -301,7 +334,10 @@ class Resyncer:
                 if at <= now:
                     due.setdefault((entry.generation, entry.behind), deque()).append(entry)
             for entries in due.values():
-                await self._pass_barriers(entries)
+                try:
+                    await self._pass_barriers(entries)
+                except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
+                    _log.exception("barrier_broken", collection=entries[0].collection)
 
     async def _pass_barriers(self, entries: deque[LedgerEntry]) -> None:
         """Pass a barrier for intents of one collection, then let them be settled; those that fail wait on."""

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from service.control.plane import ControlPlane
 from service.control.ports import ControlStore
 from service.control.state import CollectionState
-from service.errors import CollectionNotFound, StaleEpoch
+from service.errors import CollectionExists, CollectionNotFound, StaleEpoch
 from service.metrics import ProxyMetrics
 from service.model.operations import Operation, UpdateResult
 from service.model.points import Hit, Page, Record
@@ -118,7 +118,7 @@ class TargetAuthority:
     async def create_collection(self, name: str, request: CreateCollection) -> bool:
         """Create a collection that is complete from its first day: no source is involved."""
         if await self._target.has_collection(name):
-            return await self._target.create_collection(name, request)  # raises CollectionExists
+            raise CollectionExists(name)
         await self._control.adopt_target(name, request, actor="create collection")
         await self._plane.refresh()
         return True
@@ -136,7 +136,7 @@ class TargetAuthority:
         if source is not None:
             await source.delete_collection(name)
         existed = await self._target.has_collection(name)
-        await self._control.forget(name)
+        await self._control.retire(name, actor="delete collection")
         await self._plane.refresh()
         return existed
 
@@ -145,7 +145,7 @@ class TargetAuthority:
         return sorted(
             state.name
             for state in self._plane.view.states.values()
-            if state.authority is Side.TARGET
+            if state.authority is Side.TARGET and state.generation is not None
         )
 
     async def has_collection(self, name: str) -> bool:

@@ -1,5 +1,6 @@
 """The ways to answer a request to one collection, one per route."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -7,6 +8,7 @@ from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Scope
 
+from service.api.qdrant.parameters import parse_parameters
 from service.api.qdrant.touched import touched
 from service.control.state import CollectionState
 from service.errors import StaleEpoch, Unsupported, VecferryError
@@ -20,6 +22,9 @@ from service.proxy.exchange import Captured, Exchange
 from service.proxy.passing import Passer
 from service.proxy.routing import Route
 from shadow.reads import ShadowReads
+
+_QUESTION_SECONDS = 1.0
+"""How long a moved read waits to hear that the target is current, before the source answers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,9 @@ class Answers:
     async def _mirror(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
         exchange.answered_by = "source"
         body = await exchange.body()
+        parse_parameters(exchange.query)
+        if (coding := exchange.header(b"content-encoding")) not in {None, "identity"}:
+            raise Unsupported(f"Content-Encoding: {coding}", "hides which points a write touches")
         operations = touched(call.method, call.suffix.removeprefix("points"), body)
         request = WriteRequest(
             exchange.method,
@@ -121,10 +129,11 @@ class Answers:
 
     async def _is_current(self, state: CollectionState) -> bool:
         try:
-            return not await self._is_owing(state)
+            async with asyncio.timeout(_QUESTION_SECONDS):
+                return not await self._is_owing(state)
         except StaleEpoch:
             raise
-        except VecferryError:
+        except (VecferryError, TimeoutError):
             return False
 
     async def _is_owing(self, state: CollectionState) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 import structlog
@@ -57,7 +58,7 @@ class WholeCollections:
         self._passer = passer
         self._answers = answers
         self._target_app = target_app
-        self._arming = asyncio.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def answer(self, exchange: Exchange, call: Call) -> None:
         """Answer one such request."""
@@ -79,12 +80,29 @@ class WholeCollections:
         """Begin to mirror a collection that is written for the first time, when everything new is to be mirrored."""
         name = self._plane.view.physical(collection)
         state = self._plane.view.state(name)
-        if state.epoch or state.stage is not Stage.DUALWRITE:
+        if state.generation is not None or state.stage is not Stage.DUALWRITE:
             return
-        async with self._arming:
+        async with self._lock(name):
             newest = (await self._plane.refresh()).state(name)
-            if not newest.epoch:
+            if newest.generation is None and newest.stage is Stage.DUALWRITE:
                 await self._arm(newest, is_new=False)
+
+    async def sighted(self, collection: str) -> None:
+        """Leave to Qdrant what is there and was never moved, although every new collection belongs to Postgres."""
+        name = self._plane.view.physical(collection)
+        state = self._plane.view.state(name)
+        if state.epoch or state.stage is not Stage.COMPLETE or self._source is None:
+            return
+        async with self._lock(name):
+            is_known = (await self._plane.refresh()).state(name).epoch
+            if not is_known and await self._source.has_collection(name):
+                _log.warning("collection_left_to_source", collection=name)
+                await self._control.keep_off(name, actor=f"{_FIRST_SIGHT}: it is in Qdrant")
+                await self._plane.refresh()
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        """Return the lock under which this instance creates, drops and arms a collection."""
+        return self._locks.setdefault(name, asyncio.Lock())
 
     async def _arm(self, before: CollectionState, *, is_new: bool) -> None:
         name = before.name
@@ -105,6 +123,7 @@ class WholeCollections:
     async def _list(self, exchange: Exchange) -> None:
         states = self._plane.view.states
         on_target = {name for name, state in states.items() if state.authority is Side.TARGET}
+        present = {name for name in on_target if states[name].generation is not None}
         if self._source is not None and not on_target:
             await self._passer.forward(exchange, may_repeat=True)
             return
@@ -114,33 +133,35 @@ class WholeCollections:
         on_source: set[str] = set()
         if self._source is not None and not self._is_all_complete():
             on_source = set(await self._source.collections())
-        names = sorted(on_target | (on_source - on_target))
+        names = sorted(present | (on_source - on_target))
         result = {"collections": [{"name": name} for name in names]}
         await ok(Request(exchange.scope), result)(exchange.scope, exchange.replay(), exchange.send)
 
     async def _create(self, exchange: Exchange, call: Call) -> None:
-        async with self._arming:
+        await exchange.body()  # before the lock: a client may take its time to send
+        async with self._lock(self._state(call).name):
             state = self._state(call)
             if self._is_local(state):
                 await self._locally(exchange, call, state)
                 return
-            answer = await self._asked(exchange)
-            newest = (await self._plane.refresh()).state(state.name)
-            was_created = answer.status == HTTPStatus.OK
-            if was_created and newest.is_mirrored and newest.generation == state.generation:
-                await self._arm(newest, is_new=True)
+            answer = await self._asked(exchange, state)
+            if answer.status == HTTPStatus.OK and state.is_mirrored:
+                newest = (await self._plane.refresh()).state(state.name)
+                if newest.is_mirrored and newest.generation == state.generation:
+                    await self._arm(newest, is_new=True)
         # Only now: what the client writes next is mirrored.
         await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _drop(self, exchange: Exchange, call: Call) -> None:
-        async with self._arming:
+        await exchange.body()
+        async with self._lock(self._state(call).name):
             state = self._state(call)
             if self._is_local(state):
                 await self._locally(exchange, call, state)
                 return
-            answer = await self._asked(exchange)
-            if answer.status == HTTPStatus.OK and state.epoch:
-                await self._control.forget(state.name)
+            answer = await self._asked(exchange, state)
+            if answer.status == HTTPStatus.OK and state.is_mirrored and state.epoch:
+                await self._control.retire(state.name, actor="delete collection")
                 await self._plane.refresh()
         await exchange.answer(answer.status, answer.headers, answer.body)
 
@@ -158,8 +179,8 @@ class WholeCollections:
         if moved or self._source is None:
             path = "POST /collections/aliases"
             raise Unsupported(path, f"cannot change aliases of {moved} while Postgres answers")
-        answer = await self._asked(exchange)
-        if answer.status == HTTPStatus.OK:
+        answer = await self._asked(exchange, None)
+        if answer.status == HTTPStatus.OK and any(s.is_mirrored for s in view.states.values()):
             revision = await self._control.touch()
             try:
                 # Before the answer: whoever writes to a new alias next is mirrored, on every instance.
@@ -186,20 +207,21 @@ class WholeCollections:
         exchange.answered_by = "target"
         await self._target_app(exchange.scope, exchange.replay(), exchange.send)
 
-    async def _asked(self, exchange: Exchange) -> Answer:
+    async def _asked(self, exchange: Exchange, state: CollectionState | None) -> Answer:
         """Ask the source and hold the answer back."""
         exchange.answered_by = "source"
-        with self._plane.view.lease():
+        body = await exchange.body()
+        with self._plane.view.lease(state.name if state else ""):
             return await self._passer.send(
                 exchange.method,
                 exchange.path,
                 query=exchange.query,
                 headers=exchange.headers,
-                body=await exchange.body(),
+                body=body,
             )
 
     async def _locally(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
-        with self._plane.view.lease():
+        with self._plane.view.lease(state.name):
             await self._answers.by(Route.TARGET, exchange, call, state)
 
     def _is_local(self, state: CollectionState) -> bool:

@@ -1,7 +1,7 @@
 """One HTTP exchange at the ASGI level: its head, its body, and what was answered."""
 
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -32,6 +32,8 @@ class Exchange:
         self._send = send
         self._max_body_bytes = max_body_bytes
         self._body: bytes | None = None
+        self.on_head: Callable[[], None] = _nothing
+        """Called when the answer begins."""
 
     @property
     def method(self) -> str:
@@ -79,6 +81,12 @@ class Exchange:
         length = self.header(b"content-length")
         return length is not None and int(length) <= _READ_WHOLE_BYTES
 
+    async def read_ahead(self) -> None:
+        """Read the body now if it is announced to be one that may be held. Raises ``ClientDisconnect``."""
+        length = self.header(b"content-length") or ""
+        if length.isdecimal() and int(length) <= self._max_body_bytes:
+            await self.body()
+
     async def body(self) -> bytes:
         """Read the whole body once. Raises ``BodyTooLarge`` or ``ClientDisconnect``."""
         if self._body is None:
@@ -122,6 +130,7 @@ class Exchange:
         """Pass an ASGI message on, noting the status."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.on_head()
         await self._send(message)
 
     async def answer(
@@ -132,6 +141,10 @@ class Exchange:
         kept.append((b"content-length", str(len(body)).encode()))
         await self.send({"type": "http.response.start", "status": status, "headers": kept})
         await self.send({"type": "http.response.body", "body": body})
+
+
+def _nothing() -> None:
+    """Stand in until somebody wants to know."""
 
 
 class Captured:

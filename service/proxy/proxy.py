@@ -1,6 +1,6 @@
 """The proxy: one ASGI application in front of both stores.
 
-Rule 1: a request is decided under one view and holds a lease on it until it is answered.
+Rule 1: a request is decided under one view and holds a lease on it until its answer begins.
 Rule 2: while the source answers, everything passes as bytes; while the target must answer, the edge does.
 Rule 3: a write that meets a freeze waits outside any lease, bounded in number and time.
 """
@@ -89,16 +89,21 @@ class Proxy:
         raise Overloaded(message)
 
     async def _answer_once(self, exchange: Exchange, call: Call) -> None:
+        if call.collection:
+            await self._whole_collections.sighted(call.collection)
         if not call.collection or call.kind in WholeCollections.KINDS:
             await self._whole_collections.answer(exchange, call)
             return
         if call.kind is Kind.WRITE:
             await self._whole_collections.armed(call.collection)
             await self._freeze_queue.pass_through(call.collection)
+            # Before the lease: a client may take its time to send.
+            await exchange.read_ahead()
         view = self._plane.view
-        with view.lease():
-            state = view.state(view.physical(call.collection))
-            tenant = exchange.header(self._tenant_header) if self._tenant_header else None
+        state = view.state(view.physical(call.collection))
+        tenant = exchange.header(self._tenant_header) if self._tenant_header else None
+        with view.lease(state.name) as lease:
+            exchange.on_head = lease.end
             await self._answers.by(route(call, state, view, tenant), exchange, call, state)
 
     def _record(self, exchange: Exchange, call: Call) -> None:

@@ -14,6 +14,7 @@ from backfill.metrics import BackfillMetrics
 from backfill.receipt import Receipt
 from backfill.run import Backfill
 from backfill.verify import Effort, Verification
+from service.errors import StoreError
 from service.model.ids import PointId
 from service.model.operations import ByIds, Delete, SetPayload, UpdateVectors, Upsert
 from service.model.points import Point
@@ -141,6 +142,20 @@ async def test_a_point_deleted_meanwhile_does_not_come_back(rig: Rig) -> None:
     receipt = await rig.verify()
     assert receipt.candidate_points == receipt.control_points == 58
     assert {entry.id for entry in receipt.confirmed} == {59}
+
+
+async def test_a_payload_that_postgres_cannot_hold_is_named(rig: Rig) -> None:
+    """A NUL does not fit into jsonb: the job names the page on one line, and keeps the pages before."""
+    await rig.source.apply(rig.name, SetPayload(ByIds((31,)), {"s": chr(0)}), wait=True)
+    with pytest.raises(StoreError):
+        await rig.backfill().run(rig.name)
+    job = await PostgresJobs(rig.database).get(rig.name)
+    assert job is not None
+    assert (job.state, job.copied) == (JobState.FAILED, 14)
+    assert job.error == (
+        "the target refused the page of the ids 29 to 41:"
+        " Wrong input: unsupported Unicode escape sequence"
+    )
 
 
 async def test_every_kind_of_difference_is_found(rig: Rig) -> None:

@@ -14,6 +14,7 @@ from service.errors import (
     SourceUnavailable,
     StaleEpoch,
     StoreAnswered,
+    StoreError,
     TargetUnavailable,
     WrongInput,
 )
@@ -143,13 +144,19 @@ async def test_a_target_that_stays_away_ends_the_run() -> None:
 
 
 async def test_a_point_that_the_target_refuses_fails_the_job() -> None:
-    """Nothing is skipped silently: the reason stands in the job."""
-    source, store = Shelf([point(1)]), Till()
-    store.failures = [WrongInput("Vector dimension error: expected dim: 4, got 2")]
-    with pytest.raises(WrongInput):
-        await backfill(source, store).run("c")
+    """Nothing is skipped silently: page and reason stand in the job, on one line."""
+    source, store = Shelf(point(i) for i in (3, 5, 8, 9)), Till()
+
+    def refuse_the_next(job: object) -> None:
+        store.failures = [WrongInput("expected dim: 4, got 2\nDETAIL: nobody asked")]
+
+    with pytest.raises(StoreError) as caught:
+        await backfill(source, store).run("c", on_progress=refuse_the_next)
+    assert str(caught.value) == (
+        "the target refused the page of the ids 8 to 9: Wrong input: expected dim: 4, got 2"
+    )
     assert store.job is not None
-    assert "expected dim: 4" in str(store.job.error)
+    assert (store.job.state, store.job.error) == (JobState.FAILED, str(caught.value))
 
 
 async def test_a_replaced_run_stops() -> None:

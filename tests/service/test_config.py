@@ -95,6 +95,9 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("QDRANT_URL", "http://user:word@q", "no user"),
         ("QDRANT_URL", "http://q?x=1", "query"),
         ("DATABASE_URL", "mysql://h/d", "postgresql://"),
+        ("TENANT_HEADER", "X Tenant", "HTTP header"),
+        ("TENANT_HEADER", "X-Tenant:", "HTTP header"),
+        ("TENANT_HEADER", "X-Mieter-Ä", "HTTP header"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(

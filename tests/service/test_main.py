@@ -10,6 +10,8 @@ from service import keys
 from service.config import Settings, load
 from service.errors import TargetUnavailable
 from service.main import instance
+from service.model.qdrant import CreateCollection
+from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from tests.service.wired import wired
 
@@ -62,6 +64,20 @@ async def test_metrics_of_every_package_are_on_one_page(database_url: str, tmp_p
         page = (await here.client.get("/metrics")).text
     for name in ("vecferry_requests", "vecferry_shadow", "vecferry_backfill"):
         assert f"# TYPE {name}" in page
+
+
+async def test_the_limit_of_a_body_holds_where_postgres_answers(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """What an operator sets is the limit of both sides."""
+    settings = _settings(database_url, tmp_path).model_copy(update={"max_body_bytes": 100})
+    async with wired(settings) as here:
+        await PostgresControl(database).adopt_target("c", CreateCollection(), actor="test")
+        await here.instance.plane.refresh()
+        path = "/collections/c/points/count"
+        fits = await here.client.post(path, content=b"{}".ljust(100))
+        over = await here.client.post(path, content=b"{}".ljust(101))
+    assert (fits.status_code, over.status_code) == (200, 413)
 
 
 async def test_without_the_database_nothing_starts(tmp_path: Path) -> None:

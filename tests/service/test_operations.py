@@ -9,10 +9,11 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from backfill.ports import Jobs
+from backfill.run import Backfill
 from backfill.verify import Verification
 from service.control.change import StageChanges
 from service.control.plane import ControlPlane
-from service.errors import SourceUnavailable, StageError
+from service.errors import CollectionNotFound, SourceUnavailable, StageError
 from service.metrics import ProxyMetrics
 from service.model.qdrant import CreateCollection
 from service.operations import BuildIndexes, LongJob, Operations
@@ -168,6 +169,35 @@ async def test_without_a_source_there_is_nothing_to_copy(operations: Operations)
     """The refusal names the stage that is needed."""
     with pytest.raises(StageError, match="needs dualwrite"):
         await operations.start_backfill("c", restart=False)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"), [("a[1]", ["a[1]"]), ("a[0-9]", ["a1"]), ("a*", ["a1", "a[1]"])]
+)
+async def test_an_exact_name_wins_over_a_pattern(
+    operations: Operations, database: Database, pattern: str, found: list[str]
+) -> None:
+    """A name with brackets can be asked for; it is a pattern only where no collection has it."""
+    control = PostgresControl(database)
+    for name in ("a1", "a[1]"):
+        await control.arm(name, CONFIG, actor="test", is_new=True)
+    assert await operations.matching(pattern) == found
+    with pytest.raises(CollectionNotFound):
+        await operations.matching("b*")
+
+
+async def test_a_collection_that_is_mirrored_only_by_default_says_how_to_begin(
+    operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its first request it has no tables: neither job can run, and the command that makes them is named."""
+    monkeypatch.setattr(operations.plane, "_default_stage", Stage.DUALWRITE)
+    monkeypatch.setattr(operations, "backfill", cast("Backfill", object()))
+    await operations.control.touch()
+    told = "`new` is not mirrored yet; run `vecferry stage set new dualwrite`"
+    with pytest.raises(StageError, match=told):
+        await operations.start_backfill("new", restart=False)
+    with pytest.raises(StageError, match=told):
+        await operations.start_verify("new")
 
 
 async def test_going_back_to_off_forgets_the_parity(

@@ -105,7 +105,7 @@ class Proxy:
     def to_stage(self, name: str, *stages: str, percent: int = 100) -> None:
         """Walk a collection through stages."""
         for stage in stages:
-            self.control.set_stage(name, stage, percent)
+            self.control.set_stage(name, stage, percent if stage == "ramp" else None)
 
     def backfill(self, name: str) -> dict[str, Any]:
         """Copy a collection and wait until it is done."""

@@ -1,8 +1,12 @@
 """What a client and the operator see when a part is away, and that nothing is lost or left unequal by it."""
 
+import os
 import signal
+import socket
+import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -164,9 +168,11 @@ def test_a_write_without_a_ledger_is_refused(
         assert running.verify("a")["clean"]
 
 
-def _is_written(url: str) -> bool:
+def _is_written(url: str, name: str = "a") -> bool:
     body = {"points": [_points(999, 1, "new")[0].model_dump(include={"id", "vector", "payload"})]}
-    status = httpx.put(f"{url}/collections/a/points?wait=true", json=body, timeout=20).status_code
+    status = httpx.put(
+        f"{url}/collections/{name}/points?wait=true", json=body, timeout=20
+    ).status_code
     assert status in {200, 503}
     return status == httpx.codes.OK
 
@@ -214,3 +220,63 @@ def test_a_stage_change_under_traffic_fails_no_client(
         for writer in writers:
             writer.join()
         assert wrong == []
+
+
+def test_a_hung_postgres_hangs_no_client(stores: tuple[Child, str, str], tmp_path: Path) -> None:
+    """Stopped, not gone: a mirrored write is refused in time, a moved read is answered by Qdrant (I5, R11)."""
+    _, url, _ = stores
+    with (
+        own_postgres() as (postgres, dsn),
+        proxy(tmp_path / "proxy", qdrant=url, database=dsn) as running,
+    ):
+        client = _client(running.url)
+        _create(client, "written")
+        _create(client, "moved")
+        running.mirrored("written")
+        running.mirrored("moved", "shadow", "ramp")
+        with _stopped(postgres):
+            body = {"points": [{"id": 999, "vector": [0.0] * DIMENSIONS}]}
+            refused = httpx.put(
+                f"{running.url}/collections/written/points?wait=true", json=body, timeout=10
+            )
+            assert refused.status_code == 503
+            assert client.count("moved", timeout=10).count == 50
+        until(lambda: _is_written(running.url, "written"), "a write after Postgres goes on")
+        running.ledger_empties("written")
+        assert running.verify("written")["clean"]
+
+
+@contextmanager
+def _stopped(postgres: Child) -> Iterator[None]:
+    """Stop every process of the server with SIGSTOP, and let them go on afterwards."""
+    data_dir = Path(postgres.arguments[postgres.arguments.index("--data-dir") + 1])
+    leader = (data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0]
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--pid", leader, "--ppid", leader],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    pids = [int(pid) for pid in listed.stdout.split()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_stalled_upload_holds_up_no_stage_change(
+    stores: tuple[Child, str, str], tmp_path: Path
+) -> None:
+    """A client that never finishes its request is in nobody's way."""
+    _, url, database = stores
+    with proxy(tmp_path / "proxy", qdrant=url, database=database) as running:
+        _create(_client(running.url), "a")
+        host, _, port = running.url.rpartition("//")[2].partition(":")
+        with socket.create_connection((host, int(port))) as stalled:
+            stalled.sendall(
+                b"PUT /collections/a/points?wait=true HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+            )
+            running.mirrored("a", "shadow", "live")
+        assert running.collection("a")["stage"] == "live"

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.envelope import dumps, start_clock
 from service.api.errors import answer
+from service.api.parsing import MAX_BODY_BYTES
 from service.api.qdrant import collections, reads, writes
 from service.errors import Unsupported, VecferryError
 from service.ports import VectorStore
@@ -27,13 +28,21 @@ _HEALTH = {
 log = structlog.get_logger(__name__)
 
 
-def qdrant_app(store: VectorStore, *, version: str, health: bool = False) -> FastAPI:
+def qdrant_app(
+    store: VectorStore,
+    *,
+    version: str,
+    health: bool = False,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> FastAPI:
     """Return an application that answers from the store as Qdrant of this version would.
 
-    ``health`` adds Qdrant's own health endpoints. What is not routed is answered 501.
+    ``health`` adds Qdrant's own health endpoints. What is not routed is answered 501, a body of more than
+    ``max_body_bytes`` 413.
     """
     app = FastAPI(title="Qdrant REST API", version=version, redirect_slashes=False)
     app.state.store = store
+    app.state.max_body_bytes = max_body_bytes
     app.add_middleware(Edge)
     app.add_exception_handler(VecferryError, _on_error)
     app.add_exception_handler(HTTPException, _on_unrouted)

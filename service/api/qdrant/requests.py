@@ -25,7 +25,7 @@ async def check_parameters(request: Request) -> bool:
 
 
 async def _body(request: Request) -> object:
-    return loads(await read_body(request))
+    return loads(await read_body(request, request.app.state.max_body_bytes))
 
 
 Store: TypeAlias = Annotated[VectorStore, Depends(_store)]

@@ -4,18 +4,22 @@ Rule: every change locks the collection's row ``FOR UPDATE`` first and looks at 
 intents take the row ``FOR SHARE``. So an intent is either seen by the change or refused by its epoch (R5).
 """
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from service.control.ports import ControlStore, Waiting
 from service.control.state import CollectionState
-from service.errors import StageError
+from service.errors import StageError, TargetUnavailable
 from service.model.qdrant import CreateCollection
 from service.stages import Side, Stage, authority
 from service.stores.postgres import catalog
 from service.stores.postgres.database import Connection, Database
+
+_log = structlog.get_logger(__name__)
 
 _ROWS = """
     SELECT name, stage, generation, percent, epoch, backfilled,
@@ -32,6 +36,20 @@ _PUT = """
         percent = 100, epoch = vecferry.control.epoch + 1, frozen_until = NULL, frozen_by = NULL,
         changed_at = now()
     RETURNING epoch
+"""
+
+_RETIRE_ATTEMPTS = 3
+_RETIRE_PAUSE_SECONDS = 0.2
+
+# Where the source was mirrored, a new collection of the name is mirrored from its first point; where
+# it was left behind, its old copy must not answer again.
+_RETIRE = """
+    UPDATE vecferry.control SET
+        stage = CASE stage WHEN 'off' THEN 'off' WHEN 'complete' THEN 'complete' ELSE 'dualwrite' END,
+        generation = NULL, backfilled = false, percent = 100, epoch = epoch + 1,
+        frozen_until = NULL, frozen_by = NULL, changed_at = now()
+    WHERE name = $1
+    RETURNING stage, epoch
 """
 
 _AUDIT = """
@@ -200,11 +218,25 @@ class PostgresControl:
             if name is not None:
                 await _drop_target(connection, name)
 
-    async def forget(self, name: str) -> int:
-        """Drop the row, the target's tables and the intents of a deleted collection."""
+    async def retire(self, name: str, *, actor: str) -> int:
+        """Drop the tables and intents of a deleted collection; its name keeps what a new one shall be."""
+        for _ in range(_RETIRE_ATTEMPTS):
+            try:
+                return await self._retire(name, actor)
+            except TargetUnavailable as error:
+                # An index build that holds the tables may have made us the victim of a deadlock.
+                _log.info("retire_repeated", collection=name, reason=str(error))
+                await asyncio.sleep(_RETIRE_PAUSE_SECONDS)
+        return await self._retire(name, actor)
+
+    async def _retire(self, name: str, actor: str) -> int:
         async with self._database.transaction() as connection:
             revision = await _next_revision(connection)
-            await connection.execute("DELETE FROM vecferry.control WHERE name = $1", name)
+            row = await connection.fetchrow(_RETIRE, name)
+            if row is not None:
+                await connection.execute(
+                    _AUDIT, name, None, row["stage"], 100, row["epoch"], f"{actor}: deleted"
+                )
             await _drop_target(connection, name)
         return revision
 
@@ -223,6 +255,18 @@ class PostgresControl:
         """Make every instance reload what hangs on the revision."""
         async with self._database.transaction() as connection:
             return await _next_revision(connection)
+
+    async def stuck_intents(self, generation: int, *, older_than_seconds: float) -> int:
+        """Return how many intents have been unsettled for so long."""
+        async with self._database.connection() as connection:
+            return _number(
+                await connection.fetchval(
+                    "SELECT count(*) FROM vecferry.intents WHERE generation = $1"
+                    " AND created_at < now() - make_interval(secs => $2)",
+                    generation,
+                    older_than_seconds,
+                )
+            )
 
     async def ledger_size(self, generation: int) -> int:
         """Return the number of unsettled intents of a generation."""

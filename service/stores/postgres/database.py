@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
-import structlog
 from pgvector.asyncpg import register_vector
 
 from service.errors import ConfigurationError
@@ -19,11 +18,8 @@ from service.stores.postgres.failures import translated
 
 Connection: TypeAlias = asyncpg.Connection
 
-log = structlog.get_logger()
-
 _POOLER_PORT = 6543
-_OLDEST_PGVECTOR = (0, 7)
-_SEARCHES_ON_PGVECTOR = (0, 8)
+_OLDEST_PGVECTOR = (0, 8)
 _EXTENSION = """
     SELECT e.extversion, n.nspname FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
@@ -50,13 +46,10 @@ class Limits:
 class Database:
     """An open pool; all driver errors inside its contexts come out as ours."""
 
-    def __init__(
-        self, pool: asyncpg.Pool, *, pooled: bool, limits: Limits, pgvector: tuple[int, ...]
-    ) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, pooled: bool, limits: Limits) -> None:
         self._pool = pool
         self._limits = limits
         self.pooled = pooled
-        self.pgvector = pgvector
 
     @classmethod
     async def open(
@@ -69,7 +62,7 @@ class Database:
     ) -> "Database":
         """Connect; ``pooled`` says that the address is a transaction pooler (default: port 6543).
 
-        Raises ``ConfigurationError`` when pgvector is missing or older than 0.7.
+        Raises ``ConfigurationError`` when pgvector is missing or older than 0.8.
         """
         pooled = is_pooler(dsn) if pooled is None else pooled
         limits = limits or Limits()
@@ -79,7 +72,7 @@ class Database:
         else:
             arguments["server_settings"] = limits.settings()
         with translated():
-            version, schema = await _extension(arguments)
+            schema = await _extension_schema(arguments)
 
             async def prepare(connection: Connection) -> None:
                 await _register_json(connection)
@@ -93,7 +86,7 @@ class Database:
                 init=prepare,
                 reset=_reset,
             )
-        return cls(pool, pooled=pooled, limits=limits, pgvector=version)
+        return cls(pool, pooled=pooled, limits=limits)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -126,7 +119,7 @@ def is_pooler(dsn: str) -> bool:
     return urlsplit(dsn).port == _POOLER_PORT
 
 
-async def _extension(arguments: dict[str, Any]) -> tuple[tuple[int, ...], str]:
+async def _extension_schema(arguments: dict[str, Any]) -> str:
     connection = await asyncpg.connect(**arguments)
     try:
         row = await connection.fetchrow(_EXTENSION)
@@ -134,18 +127,17 @@ async def _extension(arguments: dict[str, Any]) -> tuple[tuple[int, ...], str]:
         await connection.close()
     if row is None:
         raise ConfigurationError("the database has no extension `vector`: run the migrations")
-    return check_version(row["extversion"]), row["nspname"]
+    check_version(row["extversion"])
+    schema: str = row["nspname"]
+    return schema
 
 
-def check_version(text: str) -> tuple[int, ...]:
-    """Return pgvector's version as numbers. Raises ``ConfigurationError`` when it is too old for us."""
+def check_version(text: str) -> None:
+    """Raise ``ConfigurationError`` when this version of pgvector has no iterative scans."""
     version = tuple(int(part) for part in text.split(".") if part.isdigit())
     if version < _OLDEST_PGVECTOR:
-        message = f"pgvector {text} is too old: 0.7 or newer is needed"
+        message = f"pgvector {text} is too old: 0.8 or newer is needed"
         raise ConfigurationError(message)
-    if version < _SEARCHES_ON_PGVECTOR:
-        log.warning("pgvector_without_iterative_scan", version=text)
-    return version
 
 
 async def _register_json(connection: Connection) -> None:

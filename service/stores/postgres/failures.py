@@ -36,14 +36,19 @@ def translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.DataError as error:
-        raise WrongInput(str(error)) from error
+        raise WrongInput(_line(error)) from error
     except _REFUSED as error:
-        message = f"the database refused: {error}"
+        message = f"the database refused: {_line(error)}"
         raise ConfigurationError(message) from error
     except TimeoutError as error:
         raise TargetUnavailable("did not answer in time") from error
     except _UNAVAILABLE as error:
-        raise TargetUnavailable(f"is not available: {error}") from error
+        raise TargetUnavailable(f"is not available: {_line(error)}") from error
     except asyncpg.PostgresError as error:
-        message = f"the target (Postgres) answered {error.sqlstate}: {error}"
+        message = f"the target (Postgres) answered {error.sqlstate}: {_line(error)}"
         raise StoreError(message) from error
+
+
+def _line(error: Exception) -> str:
+    """Return the message alone: the server's DETAIL and HINT follow on lines of their own."""
+    return str(error).partition("\n")[0]

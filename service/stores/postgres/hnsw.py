@@ -1,5 +1,7 @@
 """Builds HNSW indexes after the data is there, without stopping writers."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -7,7 +9,6 @@ import structlog
 from service.errors import ConfigurationError
 from service.model.qdrant import Distance
 from service.stores.configuration import hnsw_config
-from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.database import Connection, Database
 from service.translate.sql import Identifier, Sql, number, sql
@@ -46,8 +47,10 @@ async def build_indexes(db: Database, tables: CollectionTables, *, min_rows: int
         if vector.size > MAX_INDEXED_DIMENSIONS or options is None:
             log.info("hnsw_skipped", table=vector.table.quoted(), dimensions=vector.size)
             continue
-        async with db.connection() as connection:
-            count = await connection.fetchval(f"SELECT count(*) FROM {vector.table.quoted()}")
+        async with db.connection() as connection, _without_limits(connection):
+            count = await connection.fetchval(
+                f"SELECT count(*) FROM {vector.table.quoted()}", timeout=_DAY_SECONDS
+            )
             if count >= min_rows and not await has_index(connection, vector):
                 await _build(connection, vector, count, options)
                 built.append(vector.name)
@@ -67,13 +70,13 @@ async def _build(
     connection: Connection, vector: VectorTable, count: int, options: GraphOptions
 ) -> None:
     # A build that failed or was stopped leaves an invalid index behind.
-    await rows.execute(connection, sql("DROP INDEX CONCURRENTLY IF EXISTS ", vector.index))
+    await connection.execute(
+        f"DROP INDEX CONCURRENTLY IF EXISTS {vector.index.quoted()}", timeout=_DAY_SECONDS
+    )
     connection.add_log_listener(_report)
     try:
-        # Session settings, because a concurrent build cannot run in a transaction.
         await connection.execute(
-            "SELECT set_config('maintenance_work_mem', $1, false),"
-            " set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)",
+            "SELECT set_config('maintenance_work_mem', $1, false)",
             f"{build_megabytes(count, vector.size)}MB",
         )
         log.info("hnsw_build_started", index=vector.index.quoted(), rows=count)
@@ -82,6 +85,21 @@ async def _build(
         log.info("hnsw_build_finished", index=vector.index.quoted(), rows=count)
     finally:
         connection.remove_log_listener(_report)
+
+
+@asynccontextmanager
+async def _without_limits(connection: Connection) -> AsyncIterator[None]:
+    """Lift the server's time limits, and put them and the memory back in the end.
+
+    Session settings, because a concurrent build cannot run in a transaction.
+    """
+    try:
+        await connection.execute(
+            "SELECT set_config('statement_timeout', '0', false),"
+            " set_config('lock_timeout', '0', false)"
+        )
+        yield
+    finally:
         if not connection.is_closed():
             await connection.execute(
                 "RESET maintenance_work_mem; RESET statement_timeout; RESET lock_timeout"

@@ -41,29 +41,54 @@ async def upsert_points(
 ) -> None:
     """Write the points' rows, with a new version even where nothing changes."""
     if rows:
-        await execute(conn, _upsert(tables, rows, version))
+        await execute(
+            conn,
+            sql(
+                "INSERT INTO ",
+                tables.points,
+                " (key, payload, version) ",
+                _given(rows, version),
+                " ON CONFLICT (key) DO UPDATE"
+                " SET payload = excluded.payload, deleted = false, version = excluded.version",
+            ),
+        )
 
 
 async def copy_points(
-    conn: Connection, tables: CollectionTables, rows: Batch, version: int
+    conn: Connection,
+    tables: CollectionTables,
+    rows: Batch,
+    absent: Sequence[bytes],
+    version: int,
 ) -> None:
-    """Write the points' rows only where they differ from what is there.
+    """Write the points' rows and the absent ones' tombstones, only where they differ from what is there.
 
-    Payloads are compared as text: jsonb takes 1 and 1.0 for equal, Qdrant's filters do not.
+    All keys go into one statement, ascending, as a backfill's page does: two would take their rows in an order
+    of their own and could deadlock with it. Payloads are compared as text: jsonb takes 1 and 1.0 for equal,
+    Qdrant's filters do not.
     """
-    differs = sql(" WHERE p.deleted OR p.payload::text <> excluded.payload::text")
-    if rows:
-        await execute(conn, sql(_upsert(tables, rows, version), differs))
-
-
-def _upsert(tables: CollectionTables, rows: Batch, version: int) -> Sql:
-    return sql(
-        "INSERT INTO ",
-        tables.points,
-        " AS p (key, payload, version) ",
-        _given(rows, version),
-        " ON CONFLICT (key) DO UPDATE"
-        " SET payload = excluded.payload, deleted = false, version = excluded.version",
+    payloads: dict[bytes, Payload] = {key: {} for key in absent}
+    payloads |= {key: payload for key, (payload, _) in rows.items()}
+    keys = sorted(payloads)
+    if not keys:
+        return
+    await execute(
+        conn,
+        sql(
+            "INSERT INTO ",
+            tables.points,
+            " AS p (key, payload, deleted, version) SELECT given.key, given.payload, given.deleted, ",
+            Argument(version),
+            "::bigint FROM unnest(",
+            Argument(keys),
+            "::bytea[], ",
+            Argument([payloads[key] for key in keys]),
+            "::jsonb[], ",
+            Argument([key not in rows for key in keys]),
+            "::boolean[]) AS given(key, payload, deleted) ON CONFLICT (key) DO UPDATE"
+            " SET payload = excluded.payload, deleted = excluded.deleted, version = excluded.version"
+            " WHERE p.deleted <> excluded.deleted OR p.payload::text <> excluded.payload::text",
+        ),
     )
 
 
@@ -137,26 +162,6 @@ async def replace_vectors(
         having = {key: given[name] for key, (_, given) in rows.items() if name in given}
         await write_vectors(conn, table, having)
         await delete_vectors(conn, table, [*(key for key in rows if key not in having), *absent])
-
-
-async def bury(
-    conn: Connection, tables: CollectionTables, keys: Sequence[bytes], version: int
-) -> None:
-    """Leave a tombstone for each key, also where there was no row; the vectors are the caller's."""
-    if keys:
-        await execute(
-            conn,
-            sql(
-                "INSERT INTO ",
-                tables.points,
-                " AS p (key, payload, deleted, version) SELECT key, '{}', true, ",
-                Argument(version),
-                "::bigint FROM unnest(",
-                Argument(keys),
-                "::bytea[]) AS given(key) ON CONFLICT (key) DO UPDATE"
-                " SET payload = '{}', deleted = true, version = excluded.version WHERE NOT p.deleted",
-            ),
-        )
 
 
 async def write_payloads(

@@ -60,7 +60,7 @@ async def query(conn: Connection, tables: CollectionTables, request: QueryReques
     """Return the best points, best first, ties by key; call it in a transaction.
 
     Raises ``Unsupported`` with the path of what this store cannot answer, ``WrongInput`` for a vector that
-    does not fit, ``PointNotFound`` for an id that has no such vector.
+    does not fit or that the named point lacks, ``PointNotFound`` for an unknown id.
     """
     _refuse_unsupported(request)
     wanted = shape(tables, request.with_payload, request.with_vector)
@@ -75,7 +75,7 @@ async def query(conn: Connection, tables: CollectionTables, request: QueryReques
             str(search.ef),
         )
         found = await _run(conn, tables, search, wanted, exact=False)
-        # Older pgvector gives up early beside deleted vectors; few rows are cheap to scan.
+        # Beside many deleted vectors it gives up (hnsw.max_scan_tuples); few rows are cheap to scan.
         if len(found) == search.depth:
             return _hits(found, wanted)
     return _hits(await _run(conn, tables, search, wanted, exact=True), wanted)
@@ -99,7 +99,7 @@ async def _search(conn: Connection, tables: CollectionTables, request: QueryRequ
     if isinstance(asked, np.ndarray):
         vector = stored(table, asked)
     else:
-        vector = await _vector_of(conn, table, asked)
+        vector = await _vector_of(conn, tables, table, asked)
         excluded = encode_key(asked)
     limit = _LIMIT if request.limit is None else request.limit
     search = Search(
@@ -134,18 +134,24 @@ def _asked(given: object) -> FloatArray | PointId:
             raise Unsupported(f"query.{name}")
 
 
-async def _vector_of(conn: Connection, table: VectorTable, point_id: PointId) -> Vector:
+async def _vector_of(
+    conn: Connection, tables: CollectionTables, table: VectorTable, point_id: PointId
+) -> Vector:
     statement = sql(
-        "SELECT embedding FROM ",
+        "SELECT v.embedding FROM ",
+        tables.points,
+        " AS p LEFT JOIN ",
         table.table,
-        " WHERE key = ",
+        " AS v ON v.key = p.key WHERE NOT p.deleted AND p.key = ",
         Argument(encode_key(point_id)),
         "::bytea",
     )
     found = await rows.fetch(conn, statement)
     if not found:
         raise PointNotFound(f"No point with id {point_id} found")
-    vector: Vector = found[0]["embedding"]
+    vector: Vector | None = found[0]["embedding"]
+    if vector is None:
+        raise WrongInput(f"Not existing vector name error: {table.name}")
     return vector
 
 

@@ -95,13 +95,16 @@ async def test_a_way_that_does_not_exist_is_a_conflict(api: httpx.AsyncClient) -
         {},
         {"stage": "ramp", "percent": 101},
         {"stage": "ramp", "percentage": 5},
+        {"stage": "ramp"},
+        {"stage": "shadow", "percent": 100},
     ],
 )
 async def test_a_wish_that_cannot_be_read_is_refused(
     api: httpx.AsyncClient, body: dict[str, object]
 ) -> None:
-    """A typing error in a field never means its default."""
+    """A typing error in a field never means its default, and a percentage belongs to ramp alone."""
     assert (await api.put(STAGE, json=body)).status_code == 422
+    assert (await api.get("/v1/control/status")).json()["collections"][0]["stage"] == "dualwrite"
 
 
 async def test_patterns_name_collections(api: httpx.AsyncClient) -> None:

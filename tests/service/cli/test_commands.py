@@ -57,6 +57,15 @@ async def collection(qdrant_url: str, collection_name: str) -> str:
 
 
 @pytest.fixture
+async def other_collection(qdrant_url: str, collection: str) -> str:
+    """An empty collection on the source whose name begins with the first one's."""
+    name = f"{collection}_other"
+    async with httpx.AsyncClient(base_url=f"{qdrant_url}/collections", timeout=30.0) as client:
+        await client.put(f"/{name}", json={"vectors": {"size": 2, "distance": "Dot"}})
+    return name
+
+
+@pytest.fixture
 async def _serving(
     qdrant_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[None]:
@@ -76,6 +85,9 @@ async def test_a_migration_from_the_command_line(collection: str) -> None:
     assert (ran.code, ran.out) == (0, f"{collection}: dualwrite (epoch 1)\n")
     ran = await vecferry("backfill", collection)
     assert (ran.code, ran.out) == (0, f"{collection}: 5 points read, 5 copied\n")
+    ran = await vecferry("backfill", collection)
+    done = f"{collection}: was complete already (--restart copies again)\n"
+    assert (ran.code, ran.out) == (0, done)
     ran = await vecferry("verify", collection)
     assert (ran.code, ran.out.startswith(f"{collection}: equal: 5 ids compared")) == (0, True)
     ran = await vecferry("verify", collection, "--json")
@@ -104,11 +116,48 @@ async def test_a_gate_that_is_shut_is_an_error(collection: str) -> None:
 
 @pytest.mark.usefixtures("_serving")
 async def test_stores_that_differ_are_status_1(collection: str) -> None:
-    """Before the backfill nothing is on the target: verify says how much and fails."""
+    """Before the backfill nothing is on the target: verify says how much and which ids, and fails."""
     await vecferry("stage", "set", collection, "dualwrite")
     ran = await vecferry("verify", collection)
     assert ran.code == 1
     assert ran.out.startswith(f"{collection}: NOT EQUAL: 5 ids compared, 5 differing")
+    assert ran.out.splitlines()[1:] == [f"  {number}: missing" for number in range(1, 6)]
+
+
+@pytest.mark.usefixtures("_serving")
+@pytest.mark.parametrize("options", [("live", "--percent", "10"), ("ramp",)])
+async def test_a_percentage_belongs_to_ramp_alone(
+    collection: str, options: tuple[str, ...]
+) -> None:
+    """Neither `live` for a tenth nor `ramp` for everybody by mistake: one line, and nothing is asked."""
+    ran = await vecferry("stage", "set", collection, *options)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert "--percent" in ran.err
+
+
+@pytest.mark.usefixtures("_serving")
+@pytest.mark.parametrize(
+    ("command", "done"),
+    [("backfill", "5 points read, 5 copied"), ("verify", "equal: 5 ids compared")],
+)
+async def test_one_refused_collection_does_not_stop_the_others(
+    command: str, done: str, collection: str, other_collection: str
+) -> None:
+    """The one in stage off is named with the reason, the mirrored one is done, and the status is 1."""
+    await vecferry("stage", "set", collection, "dualwrite")
+    if command == "verify":
+        await vecferry("backfill", collection)
+    ran = await vecferry(command, f"{collection}*")
+    assert (ran.code, ran.out.startswith(f"{collection}: {done}")) == (1, True)
+    assert ran.err.startswith(f"{other_collection}: failed: `{other_collection}` is in stage off")
+
+
+@pytest.mark.usefixtures("_serving")
+async def test_json_says_why_there_is_no_receipt(collection: str) -> None:
+    """A script reads the reason where the receipt would be."""
+    ran = await vecferry("verify", collection, "--json")
+    document = json.loads(ran.out)[collection]
+    assert (ran.code, document["clean"], "stage off" in document["error"]) == (1, False, True)
 
 
 @pytest.mark.usefixtures("_serving")

@@ -118,8 +118,10 @@ async def test_the_stage_in_force_is_still_waited_for(
     """Asking again does not say "done" while an instance has not confirmed (R9)."""
     await bring(changes, control, Stage.DUALWRITE)
     monkeypatch.setattr(change_module, "_CONFIRM_SECONDS", 0.1)
-    with plane.view.lease():
-        await control.touch()
+    state = await current(control)
+    assert state.generation is not None
+    with plane.view.lease("c"):
+        await control.mark_backfilled("c", state.generation)
         with pytest.raises(StageError, match="not confirmed"):
             await changes.change("c", Stage.DUALWRITE, percent=100, actor="ops")
 
@@ -199,9 +201,25 @@ async def test_a_write_in_flight_is_waited_for(
     """While a request of the old stage runs nothing is published; at the deadline the old stage goes on."""
     await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
     before = await current(control)
-    with plane.view.lease(), pytest.raises(StageError, match="not confirmed"):
+    with plane.view.lease("c"), pytest.raises(StageError, match=r"not confirmed|deadline"):
         await changes.change("c", Stage.LIVE, percent=100, actor="ops")
     assert await current(control) == before
+
+
+async def test_what_is_stuck_is_refused_before_writes_are_held(
+    changes: StageChanges,
+    control: PostgresControl,
+    plane: ControlPlane,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An intent that will not settle would only make the freeze last to its deadline."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
+    await owe(database, plane, control)
+    monkeypatch.setattr(change_module, "_STUCK_SECONDS", 0.0)
+    monkeypatch.setattr(control, "freeze", None)  # it must not come to that
+    with pytest.raises(StageError, match="1 intents that have not settled"):
+        await changes.change("c", Stage.LIVE, percent=100, actor="ops")
 
 
 @pytest.mark.parametrize("step", ["ledger_size", "publish"])

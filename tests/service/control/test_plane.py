@@ -44,7 +44,7 @@ async def test_a_revision_is_not_confirmed_while_an_older_lease_is_held(
 ) -> None:
     """A request that was decided under the old stage must end before the new one counts (R9, I6)."""
     await staged(control, Stage.SHADOW)
-    with plane.view.lease():
+    with plane.view.lease("c"):
         revision = await control.revision()
         with pytest.raises(StageError, match=str(plane.instance)):
             await plane.confirmed_by_all(revision, seconds=0.1)
@@ -56,13 +56,25 @@ async def test_a_lease_between_two_changes_holds_up_only_the_second(
     control: PostgresControl, plane: ControlPlane
 ) -> None:
     """What runs under a view confirms that view, and every one before it."""
-    await staged(control, Stage.SHADOW)
+    state = await staged(control, Stage.SHADOW)
     first = (await plane.refresh()).revision
-    with plane.view.lease():
-        second = await control.touch()
+    with plane.view.lease("c"):
+        second = await control.publish(state, Stage.RAMP, 10, actor="ops", token=None)
         await plane.confirmed_by_all(first, seconds=5)
         with pytest.raises(StageError):
             await plane.confirmed_by_all(second, seconds=0.1)
+
+
+async def test_a_request_to_another_collection_holds_up_nothing(
+    control: PostgresControl, plane: ControlPlane
+) -> None:
+    """However long a request to an unchanged collection takes, and whatever view it began under."""
+    with plane.view.lease("other"):
+        await staged(control, Stage.SHADOW)
+        await plane.confirmed_by_all(await control.revision(), seconds=5)
+        changed = await control.keep_off("other", actor="ops")
+        with pytest.raises(StageError, match="not confirmed"):
+            await plane.confirmed_by_all(changed, seconds=0.1)
 
 
 async def test_leases_on_the_newest_view_hold_up_nothing(
@@ -71,7 +83,7 @@ async def test_leases_on_the_newest_view_hold_up_nothing(
     """Steady traffic does not keep a revision from being confirmed."""
     revision = await control.touch()
     await plane.refresh()
-    with plane.view.lease():
+    with plane.view.lease("c"):
         await plane.confirmed_by_all(revision, seconds=5)
 
 

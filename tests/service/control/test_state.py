@@ -32,8 +32,8 @@ def test_one_frozen_collection_is_enough() -> None:
 def test_a_view_is_idle_when_its_last_lease_ended() -> None:
     """Leases are counted; one that ends in an error ends too."""
     view = _view()
-    with view.lease():
-        with pytest.raises(ValueError, match="nothing"), view.lease():
+    with view.lease("c"):
+        with pytest.raises(ValueError, match="nothing"), view.lease("c"):
             int("nothing")
         was_idle = view.is_idle
     assert (was_idle, view.is_idle) == (False, True)

@@ -48,7 +48,7 @@ class MemoryLog:
         self.batches: list[int] = []
         self.orphans: list[LedgerEntry] = []
         self.stale: set[UUID] = set()
-        self.insert_errors: list[VecferryError | None] = []
+        self.insert_errors: list[Exception | None] = []
         self.settle_errors: list[VecferryError] = []
         self.adopt_errors: list[VecferryError] = []
         self.gate = asyncio.Event()

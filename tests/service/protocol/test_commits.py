@@ -119,3 +119,25 @@ async def test_too_many_waiting_are_refused(
         with pytest.raises(Overloaded):
             await group.commit(intent(2))
         waiting.cancel()
+
+
+async def test_a_commit_that_takes_too_long_is_refused(
+    log: MemoryLog, counted: ProxyMetrics
+) -> None:
+    """A hung database does not hang the clients; what it stores later is the sweep's."""
+    group = GroupCommit(log, uuid4(), counted, seconds=0.02)
+    log.gate.clear()
+    async with running(group.run()):
+        with pytest.raises(TargetUnavailable, match="within"):
+            await group.commit(intent(1))
+        log.gate.set()
+        await until(lambda: log.rows)
+        await group.commit(intent(2))
+
+
+async def test_an_unforeseen_failure_is_the_batchs_own(log: MemoryLog, group: GroupCommit) -> None:
+    """It reaches the requests of that batch, and the next one is committed."""
+    log.insert_errors = [ZeroDivisionError()]
+    with pytest.raises(ZeroDivisionError):
+        await group.commit(intent(1))
+    await group.commit(intent(2))

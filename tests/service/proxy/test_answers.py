@@ -74,6 +74,33 @@ async def test_a_write_by_filter_reads_what_it_needs(
     }
 
 
+@pytest.mark.parametrize(
+    ("params", "headers", "status"),
+    [
+        ({"wait": "yes"}, {}, 400),
+        ({"wait": "true"}, {"content-encoding": "gzip"}, 501),
+        ({"wait": "true"}, {"content-encoding": "identity"}, 200),
+    ],
+)
+async def test_a_mirrored_write_must_be_readable(
+    settings: MakeSettings,
+    database: Database,
+    params: dict[str, str],
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    """A parameter that Qdrant refuses is refused, and so is a body that hides its ids; neither leaves an intent."""
+    await PostgresControl(database).arm("c", CONFIG, actor="test", is_new=True)
+    bodies: dict[str, object] = {}
+    async with _compressing(bodies) as url, wired(settings(qdrant_url=url)) as here:
+        answer = await here.client.post(
+            "/collections/c/points/delete", params=params, json={"points": [1]}, headers=headers
+        )
+        assert await here.instance.resyncer.drained(10.0)
+    assert answer.status_code == status
+    assert ("/collections/c/points/delete" in bodies) is (status == 200)
+
+
 async def test_a_sampled_search_can_be_compared(
     settings: MakeSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,11 +156,11 @@ async def test_what_cannot_be_mirrored_is_kept_off_and_logged(
     ]
 
 
-async def test_a_dropped_collection_is_forgotten(
+async def test_a_dropped_collection_takes_its_data_along_and_a_new_one_is_mirrored_again(
     settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str,
     database: Database,
 ) -> None:  # fmt: skip
-    """Its stage, tables and intents go with it, so that a new one of that name starts afresh."""
+    """Tables and intents go; what is created under the name is mirrored from its first point, in new tables."""
     made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
     async with wired(made) as here:
         await here.client.put(f"/collections/{collection_name}", json=BODY)
@@ -168,11 +168,14 @@ async def test_a_dropped_collection_is_forgotten(
         first = here.instance.plane.view.state(collection_name).generation
         answer = await here.client.delete(f"/collections/{collection_name}")
         assert answer.json()["result"] is True
-        assert here.instance.plane.view.state(collection_name).epoch == 0
+        left = here.instance.plane.view.state(collection_name)
+        assert (left.stage, left.generation) == (Stage.DUALWRITE, None)
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM vecferry.collections") == 0
         await here.client.put(f"/collections/{collection_name}", json=BODY)
-        assert here.instance.plane.view.state(collection_name).generation not in {None, first}
+        again = here.instance.plane.view.state(collection_name)
+        assert again.generation not in {None, first}
+        assert again.backfilled, "nothing was there to copy"
     assert (await qdrant.get(f"/collections/{collection_name}")).status_code == 200
 
 
@@ -187,7 +190,46 @@ async def test_a_collection_on_the_target_is_dropped_there(
         assert (await here.client.get(f"/collections/{name}")).status_code == 200
         answer = await here.client.delete(f"/collections/{name}")
         assert (answer.status_code, answer.json()["result"]) == (200, True)
-        assert name not in here.instance.plane.view.states
+        left = here.instance.plane.view.state(name)
+        assert (left.stage, left.generation) == (Stage.COMPLETE, None)
+        assert (await here.client.get(f"/collections/{name}")).status_code == 404
+
+
+async def test_what_was_left_behind_in_qdrant_does_not_come_back(
+    settings: MakeSettings,
+    qdrant_url: str,
+    qdrant: httpx.AsyncClient,
+    collection_name: str,
+    database: Database,
+) -> None:
+    """After a deletion in ``complete`` the stale copy in Qdrant answers nothing, and the name can be used again."""
+    async with wired(settings(qdrant_url=qdrant_url)) as here:
+        await _adopt(here, database, collection_name)
+        await qdrant.put(f"/collections/{collection_name}", json=BODY)
+        await qdrant.put(f"/collections/{collection_name}/points?wait=true", json=POINT)
+        await here.client.delete(f"/collections/{collection_name}")
+        path = f"/collections/{collection_name}"
+        assert (await here.client.get(f"{path}/points/1")).status_code == 404
+        listed = (await here.client.get("/collections")).json()["result"]["collections"]
+        assert collection_name not in {entry["name"] for entry in listed}
+        assert (await here.client.put(path, json=BODY)).status_code == 200
+        assert (await here.client.post(f"{path}/points/count", json={})).json()["result"] == {
+            "count": 0
+        }
+
+
+async def test_a_collection_that_was_never_moved_stays_with_qdrant(
+    settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
+) -> None:
+    """Where every new collection belongs to Postgres, what is in Qdrant is neither hidden nor taken over."""
+    await qdrant.put(f"/collections/{collection_name}", json=BODY)
+    await qdrant.put(f"/collections/{collection_name}/points?wait=true", json=POINT)
+    made = settings(qdrant_url=qdrant_url, default_stage=Stage.COMPLETE)
+    async with wired(made) as here:
+        path = f"/collections/{collection_name}"
+        assert (await here.client.get(f"{path}/points/1")).status_code == 200
+        assert (await here.client.put(path, json=BODY)).status_code == 409
+        assert here.instance.plane.view.state(collection_name).stage is Stage.OFF
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ import pytest
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from service.api import parsing
 from service.api.qdrant.app import qdrant_app
 from service.errors import Overloaded
 from tests.fakes import MemoryStore
@@ -51,11 +50,15 @@ def test_trailing_slashes_are_trimmed(api: Api) -> None:
     assert api.result("GET", "/collections//") == {"collections": [{"name": "c"}]}
 
 
-def test_a_body_over_the_limit_is_413(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is enforced in the envelope of an error."""
-    status, text = api.error("POST", "/collections/c/points/count", b" " * (32 * 1024 * 1024 + 1))
+def test_a_body_over_the_limit_is_413(store: MemoryStore) -> None:
+    """The given limit is enforced in the envelope of an error, and is itself still allowed."""
+    with TestClient(qdrant_app(store, version=VERSION, max_body_bytes=100)) as http:
+        api = Api(http, store)
+        create = b'{"vectors": {"size": 2, "distance": "Dot"}}'
+        assert api.call("PUT", "/collections/c", create.ljust(100))[0] == 200
+        status, text = api.error("PUT", "/collections/d", create.ljust(101))
     assert status == 413
-    assert str(parsing.MAX_BODY_BYTES) in text
+    assert "100 bytes" in text
 
 
 class _Broken(MemoryStore):

@@ -127,9 +127,9 @@ async def test_a_change_by_somebody_else_is_not_overwritten(control: PostgresCon
 async def test_a_collection_made_again_is_another_one(control: PostgresControl) -> None:
     """The first epoch of a new generation does not pass for the first epoch of the old one."""
     before = await staged(control, Stage.DUALWRITE)
-    await control.forget("c")
+    await control.retire("c", actor="t")
     again = await staged(control, Stage.DUALWRITE)
-    assert again.epoch == before.epoch
+    assert again.generation != before.generation
     with pytest.raises(StageError, match="meanwhile"):
         await control.publish(before, Stage.SHADOW, 100, actor="ops", token=None)
 
@@ -231,12 +231,15 @@ async def test_abandoning_keeps_the_tables_until_they_are_dropped(
     assert not await ledger(database)
 
 
-async def test_forgetting_leaves_nothing(database: Database, control: PostgresControl) -> None:
-    """A deleted collection takes its row, its tables and its intents along."""
+async def test_a_deleted_collection_leaves_only_its_name(
+    database: Database, control: PostgresControl
+) -> None:
+    """Tables and intents go; the name keeps that a new collection is to be mirrored."""
     state, owner = await staged(control, Stage.RAMP), await registered(control)
     await PostgresIntents(database).insert([intent_of(state, 1)], owner=owner)
-    await control.forget("c")
-    assert (await control.load())[1] == []
+    await control.retire("c", actor="t")
+    left = await current(control)
+    assert (left.stage, left.generation, left.backfilled) == (Stage.DUALWRITE, None, False)
     assert not await PgStore(database).has_collection("c")
     assert not await ledger(database)
 

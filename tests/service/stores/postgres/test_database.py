@@ -22,11 +22,12 @@ async def test_a_database_without_the_extension_is_refused(empty_database_url: s
 
 
 def test_old_versions_of_pgvector_are_refused() -> None:
-    """0.7 is the first with what the tables need."""
-    assert check_version("0.8.5") == (0, 8, 5)
-    assert check_version("0.10.0") > check_version("0.8.0")
-    with pytest.raises(ConfigurationError, match="too old"):
-        check_version("0.6.2")
+    """0.8 is the first with iterative scans; parts are compared as numbers."""
+    for version in ("0.8.0", "0.8", "0.10.0", "1.0"):
+        check_version(version)
+    for version in ("0.7.4", "0.6.2"):
+        with pytest.raises(ConfigurationError, match=r"too old: 0\.8 or newer"):
+            check_version(version)
 
 
 def test_the_poolers_port_is_recognised() -> None:
@@ -118,6 +119,15 @@ async def test_the_drivers_errors_become_ours(
     with pytest.raises(expected) as caught:
         await _run(database, statement)
     assert isinstance(caught.value.__cause__, asyncpg.PostgresError)
+
+
+async def test_an_error_is_one_line(database: Database) -> None:
+    """The server's DETAIL and HINT stay with the cause."""
+    raising = "DO $$ BEGIN RAISE 'no' USING ERRCODE = '42704', DETAIL = 'why', HINT = 'how'; END $$"
+    with pytest.raises(StoreError) as caught:
+        await _run(database, raising)
+    assert str(caught.value) == "the target (Postgres) answered 42704: no"
+    assert "why" in str(caught.value.__cause__)
 
 
 async def _create_and_fail(database: Database) -> None:

@@ -385,9 +385,9 @@ async def test_without_a_generation_there_is_nothing_to_do(
         case "off":
             await control.abandon(state, actor="ops")
         case "dropped":
-            await control.forget("c")
+            await control.retire("c", actor="t")
         case _:
-            await control.forget("c")
+            await control.retire("c", actor="t")
             await staged(control, Stage.DUALWRITE)
 
     async def unexpected(ids: Sequence[PointId]) -> Sequence[Point]:

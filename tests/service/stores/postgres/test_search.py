@@ -1,5 +1,6 @@
 """The choice between the exact scan and the index, and that the index never answers short."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -18,7 +19,7 @@ from service.model.qdrant import (
     VectorParams,
 )
 from service.stores.postgres import catalog, hnsw
-from service.stores.postgres.database import Database
+from service.stores.postgres.database import Database, Limits
 from service.stores.postgres.reads import Shape
 from service.stores.postgres.search import Search, statement
 from service.stores.postgres.store import PgStore
@@ -80,7 +81,7 @@ async def test_a_deep_search_is_never_short(store: PgStore, limit: int) -> None:
 async def test_an_index_that_gives_up_is_not_the_answer(
     store: PgStore, database_url: str, database: Database
 ) -> None:
-    """When the index stops beside deleted neighbours, as old versions always do, the scan answers."""
+    """When the index stops beside deleted neighbours, the scan answers."""
     nearest = await store.query(NAME, QueryRequest(query=[0.5] * _SIZE, limit=_POINTS - 100))
     await store.apply(NAME, Delete(ByIds(tuple(hit.id for hit in nearest))), wait=True)
     await _always(database, "hnsw.max_scan_tuples", "1")
@@ -135,6 +136,31 @@ async def test_an_invalid_index_is_built_anew(store: PgStore, database: Database
         assert not await hnsw.has_index(conn, tables.vectors[""])
     assert await store.build_indexes(NAME) == [""]
     assert await store.build_indexes(NAME) == []
+
+
+@pytest.mark.parametrize("mode", ["ACCESS EXCLUSIVE", "ACCESS SHARE"])
+async def test_a_build_outwaits_the_limits_of_requests(
+    store: PgStore, database: Database, database_url: str, mode: str
+) -> None:
+    """Neither the count (held up by the first lock) nor the drop of an old index (by the second) times out."""
+    limits = Limits(command=0.3, lock=0.2)
+    hurried = await Database.open(database_url, limits=limits)
+    async with database.connection() as conn:
+        tables = await catalog.get(conn, NAME)
+        vector = tables.vectors[""]
+        await conn.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass($1)",
+            vector.index.quoted(),
+        )
+    async with asyncio.TaskGroup() as tasks, database.transaction() as conn:
+        await conn.execute(f"LOCK TABLE {vector.table.quoted()} IN {mode} MODE")
+        build = tasks.create_task(hnsw.build_indexes(hurried, tables))
+        await asyncio.sleep(0.8)
+        assert not build.done()
+    assert build.result() == [""]
+    async with hurried.connection() as conn:
+        assert await conn.fetchval("SHOW lock_timeout") == "200ms"
+    await hurried.close()
 
 
 @pytest.mark.parametrize(

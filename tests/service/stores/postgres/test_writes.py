@@ -1,6 +1,7 @@
 """Locks, mirrors and backfill pages on a real Postgres; the operations themselves are in tests/contract."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,6 +125,46 @@ async def test_mirror_takes_as_many_statements_for_many_points(
             conn.remove_query_logger(seen.append)
         counts.append(len(seen))
     assert counts[1] == counts[2]
+
+
+async def test_mirrors_and_backfill_pages_do_not_deadlock(
+    database: Database, tables: CollectionTables
+) -> None:
+    """They take the rows of all their ids in one order, present or absent."""
+
+    async def mirror(ids: list[int]) -> None:
+        present, absent = ids[::2], ids[1::2]
+        points = [_point(number, {"live": True}, a=[1, 2]) for number in present]
+        async with database.transaction() as conn:
+            await writes.lock(conn, tables.id, sorted_keys(ids))
+            await writes.mirror(conn, tables, points, absent)
+
+    async def page(ids: list[int]) -> None:
+        points = [_point(number, {}, a=[3, 4]) for number in ids]
+        async with database.transaction() as conn:
+            await writes.insert_missing(conn, tables, points)
+
+    chosen = random.Random(5)
+    for first in range(0, 6_000, 600):
+        ids = range(first, first + 600)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(mirror(chosen.sample(ids, 400)))
+                tasks.create_task(page(chosen.sample(ids, 400)))
+
+
+async def test_a_mirror_waits_for_a_page_with_nothing_that_the_page_wants(
+    database: Database, tables: CollectionTables
+) -> None:
+    """While id 1 of a page is on its way, a mirror of 1 (absent) and 2 (present) has not taken 2 yet."""
+    present = _point(2, {"live": True}, a=[1, 2])
+    async with asyncio.TaskGroup() as tasks, database.transaction() as conn, asyncio.timeout(5):
+        assert await writes.insert_missing(conn, tables, [_point(1, {})]) == 1
+        mirror = tasks.create_task(_mirror(database, tables, [present], absent=[1]))
+        await asyncio.sleep(0.2)
+        assert not mirror.done()
+        assert await writes.insert_missing(conn, tables, [_point(2, {})]) == 1
+    assert await _state(database, tables) == {2: ({"live": True}, {"a": [1, 2]})}
 
 
 async def test_a_backfill_page_adds_only_what_is_not_known(
