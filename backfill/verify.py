@@ -30,13 +30,14 @@ _IDS_PER_READ = 256
 class Effort:
     """How hard a verification tries.
 
-    After ``most_suspects`` ids that differ at first sight it stops: the stores are not meant to be
-    equal then, and the list would only fill memory.
+    A point that is written all the time differs at many a look, because one store has each write
+    first; many rounds find it equal once. After ``most_suspects`` ids that differ at first sight it
+    stops: the stores are not meant to be equal then, and the list would only fill memory.
     """
 
     page_size: int = 250
-    recheck_seconds: float = 2.0
-    rounds: int = 3
+    recheck_seconds: float = 1.0
+    rounds: int = 8
     most_suspects: int = 20_000
     retry: Retry = field(default_factory=Retry)
 

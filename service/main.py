@@ -16,12 +16,17 @@ from service import keys
 from service.api.control import control_app
 from service.api.own import own_app
 from service.api.qdrant.app import qdrant_app
-from service.config import Settings
+from service.config import PREFIX, Settings
 from service.control.change import StageChanges
 from service.control.plane import ControlPlane
 from service.control.sourced import create_request
 from service.embedded.engines import Engines, start_engines
-from service.errors import CollectionNotFound, VecferryError
+from service.errors import (
+    CollectionNotFound,
+    ConfigurationError,
+    StoreError,
+    VecferryError,
+)
 from service.metrics import ProxyMetrics
 from service.model.qdrant import CreateCollection
 from service.operations import Operations
@@ -84,21 +89,41 @@ class _Source:
 async def instance(settings: Settings) -> AsyncIterator[Instance]:
     """Start the engines that are not configured, connect, and wire everything.
 
-    Raises ``ConfigurationError`` for what an operator can mend, ``TargetUnavailable`` when Postgres does not answer.
+    Raises ``ConfigurationError``, one line that names the setting: without its control state nothing is served.
     """
     async with AsyncExitStack() as stack:
         engines = await start_engines(stack, settings)
-        await migrate(engines.database_url)
-        database = await Database.open(
-            engines.database_url,
-            max_size=settings.database_connections,
-            pooled=settings.database_transaction_pooler,
-        )
-        stack.push_async_callback(database.close)
+        databases = await _connect_target(stack, settings, engines.database_url)
         source = await _connect_source(stack, settings, engines)
-        wired = await _wire(settings, database, source)
+        wired = await _wire(settings, databases, source)
         stack.push_async_callback(wired.stop)
         yield wired
+
+
+@dataclass(frozen=True, slots=True)
+class _Databases:
+    """Two pools on one database: what holds a connection for long keeps no intent and no heartbeat waiting (R14)."""
+
+    shared: Database
+    reserved: Database
+
+
+async def _connect_target(stack: AsyncExitStack, settings: Settings, url: str) -> _Databases:
+    reserved = max(2, settings.database_connections // 4)
+    pooled = settings.database_transaction_pooler
+
+    async def open_pool(size: int) -> Database:
+        database = await Database.open(url, max_size=size, pooled=pooled)
+        stack.push_async_callback(database.close)
+        return database
+
+    try:
+        await migrate(url)
+        shared = await open_pool(max(2, settings.database_connections - reserved))
+        return _Databases(shared, await open_pool(reserved))
+    except (ConfigurationError, StoreError) as error:
+        message = f"{PREFIX}DATABASE_URL: {error}"
+        raise ConfigurationError(message) from error
 
 
 async def _connect_source(
@@ -148,8 +173,8 @@ class _Core:
         return key.get_secret_value() if key else None
 
 
-async def _wire(settings: Settings, database: Database, source: _Source | None) -> Instance:
-    core = _core(settings, database, source)
+async def _wire(settings: Settings, databases: _Databases, source: _Source | None) -> Instance:
+    core = _core(settings, databases, source)
     operations = _operations(core)
     operator_key = keys.ensure(settings.data_dir)
     await core.plane.start()
@@ -168,11 +193,12 @@ async def _wire(settings: Settings, database: Database, source: _Source | None) 
     )
 
 
-def _core(settings: Settings, database: Database, source: _Source | None) -> _Core:
+def _core(settings: Settings, databases: _Databases, source: _Source | None) -> _Core:
+    database = databases.shared
     registry = CollectorRegistry()
     metrics = ProxyMetrics(registry)
-    control = PostgresControl(database)
-    log = PostgresIntents(database)
+    control = PostgresControl(databases.reserved)
+    log = PostgresIntents(database, databases.reserved)
     target = PgStore(database, index_min_rows=settings.index_min_rows)
     store = None if source is None else source.store
 

@@ -8,7 +8,7 @@ import pytest
 
 from service import keys
 from service.config import Settings, load
-from service.errors import TargetUnavailable
+from service.errors import ConfigurationError
 from service.main import instance
 from service.model.qdrant import CreateCollection
 from service.stores.postgres.control import PostgresControl
@@ -81,7 +81,17 @@ async def test_the_limit_of_a_body_holds_where_postgres_answers(
 
 
 async def test_without_the_database_nothing_starts(tmp_path: Path) -> None:
-    """The stages cannot be known, so nothing is served."""
-    with pytest.raises(TargetUnavailable):
+    """The stages cannot be known, so nothing is served, and one line names the setting."""
+    with pytest.raises(ConfigurationError, match=r"^VECFERRY_DATABASE_URL: .*\Z"):
         async with instance(_settings("postgresql://u@127.0.0.1:9/d", tmp_path)):
+            pytest.fail("it started")
+
+
+async def test_a_wrong_login_names_the_setting(database_url: str, tmp_path: Path) -> None:
+    """A database that does not exist is the operator's to mend."""
+    wrong = f"{database_url}_nowhere"
+    with pytest.raises(
+        ConfigurationError, match=r"^VECFERRY_DATABASE_URL: the database refused.*\Z"
+    ):
+        async with instance(_settings(wrong, tmp_path)):
             pytest.fail("it started")

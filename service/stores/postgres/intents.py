@@ -77,38 +77,43 @@ _OWING = """
 
 
 class PostgresIntents:
-    """``IntentLog`` on the target's database."""
+    """``IntentLog`` on the target's database.
 
-    def __init__(self, database: Database) -> None:
+    Resyncs hold a connection for as long as Qdrant takes to answer; everything that a client waits for goes over
+    ``reserved``, which they cannot exhaust (R14).
+    """
+
+    def __init__(self, database: Database, reserved: Database | None = None) -> None:
         self._database = database
+        self._reserved = reserved or database
 
     async def insert(self, intents: Sequence[Intent], *, owner: UUID) -> set[UUID]:
         """Commit the intents whose epoch is current, in one statement; return those that were taken."""
-        async with self._database.connection() as connection:
+        async with self._reserved.connection() as connection:
             return await insert(connection, intents, owner=owner)
 
     async def open_entries(self, *, owner: UUID, limit: int) -> list[LedgerEntry]:
         """Return the owner's oldest unsettled intents."""
-        async with self._database.connection() as connection:
+        async with self._reserved.connection() as connection:
             return [_entry(row) for row in await connection.fetch(_OPEN, owner, limit)]
 
     async def adopt_orphans(
         self, *, owner: UUID, silent_seconds: float, limit: int
     ) -> list[LedgerEntry]:
         """Fence owners that were silent for so long and take over the oldest intents without a live owner."""
-        async with self._database.transaction() as connection:
+        async with self._reserved.transaction() as connection:
             await connection.fetch(_FENCE, owner, silent_seconds)
             return [_entry(row) for row in await connection.fetch(_ADOPT, owner, limit)]
 
     async def is_owing(self, generation: int, epoch: int) -> bool | None:
         """Say whether an answered write may be missing; ``None`` when the epoch is not current."""
-        async with self._database.connection() as connection:
+        async with self._reserved.connection() as connection:
             owing: bool | None = await connection.fetchval(_OWING, generation, epoch)
             return owing
 
     async def sizes(self) -> dict[Side, int]:
         """Return the number of unsettled intents by the store that may be behind."""
-        async with self._database.connection() as connection:
+        async with self._reserved.connection() as connection:
             rows = await connection.fetch(
                 "SELECT behind, count(*) AS size FROM vecferry.intents GROUP BY behind"
             )
@@ -116,7 +121,7 @@ class PostgresIntents:
 
     async def oldest_seconds(self) -> float:
         """Return the age of the oldest unsettled intent, 0 when there is none."""
-        async with self._database.connection() as connection:
+        async with self._reserved.connection() as connection:
             seconds: float = await connection.fetchval(
                 "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8"
                 " FROM vecferry.intents"
