@@ -90,11 +90,12 @@ def test_an_option_names_its_setting(tmp_path: Path) -> None:
 
 
 def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
-    """The start fails with status 1 and the reason."""
+    """The start fails with status 2, the setting's name and the reason, without the password."""
     process = _start(
         tmp_path, VECFERRY_QDRANT_URL="http://127.0.0.1:9", VECFERRY_PORT="0",
         VECFERRY_CONTROL_PORT="0", VECFERRY_DATABASE_URL="postgresql://u:hush@127.0.0.1:9/d",
     )  # fmt: skip
     _, error = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in error, "hush" in error) == (1, False, False)
+    assert (process.returncode, "Traceback" in error, "hush" in error) == (2, False, False)
+    assert "VECFERRY_DATABASE_URL: " in error
     assert error.splitlines()[-1].startswith("vecferry: Service unavailable: the target (Postgres)")
