@@ -27,16 +27,16 @@ class Candidate:
         return await self._answer(request)
 
     async def collection_info(self, name: str) -> CollectionInfo:
-        raise NotImplementedError
+        raise AssertionError("what is tested here has no business with this")
 
     async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
-        raise NotImplementedError
+        raise AssertionError("what is tested here has no business with this")
 
     async def scroll(self, collection: str, request: ScrollRequest) -> Page:
-        raise NotImplementedError
+        raise AssertionError("what is tested here has no business with this")
 
     async def count(self, collection: str, request: CountRequest) -> int:
-        raise NotImplementedError
+        raise AssertionError("what is tested here has no business with this")
 
 
 def answering(*hits: Hit) -> Candidate:
