@@ -26,6 +26,7 @@ class Intent:
     owed: bool
     keys: tuple[bytes, ...]
     cause: str
+    collection: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,14 @@ class LedgerEntry:
     collection: str
     behind: Side
     keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """An intent that the source keeps because Postgres could not take it (R6)."""
+
+    intent: Intent
+    owner: UUID
 
 
 class Settled(StrEnum):
@@ -87,4 +96,36 @@ class IntentLog(Protocol):
         self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], push: Push
     ) -> Settled:
         """Under the ids' locks: read the target, make the source equal, delete the intents, in one transaction."""
+        ...
+
+
+class HintStore(Protocol):
+    """Hints in the source. Every method raises ``SourceUnavailable`` or ``StoreAnswered``."""
+
+    async def write(self, hints: Sequence[Hint]) -> None:
+        """Store hints in one request; they are visible to every reader when this returns."""
+        ...
+
+    async def read(self, *, owner: UUID | None = None, limit: int) -> Sequence[Hint]:
+        """Return hints, of one owner or of all; up to ``limit``, in no particular order."""
+        ...
+
+    async def count(self, generation: int | None = None) -> int:
+        """Return how many hints there are, exactly; of one generation or of all."""
+        ...
+
+    async def discard(self, ids: Sequence[UUID]) -> None:
+        """Delete exactly these hints."""
+        ...
+
+
+class HintedLog(Protocol):
+    """Where hints go when Postgres is back."""
+
+    async def take(self, hints: Sequence[Hint], *, owner: UUID) -> None:
+        """Commit intents for the hints, owned by ``owner``, once each; those of a dropped generation are left out."""
+        ...
+
+    async def live_owners(self, *, silent_seconds: float) -> set[UUID]:
+        """Return the instances that were heard of within so many seconds."""
         ...

@@ -158,7 +158,7 @@ class SourceWrites:
         generation = state.generation or 0
         intent = Intent(
             uuid4(), generation, state.epoch, Side.TARGET, owed, keys,
-            f"{request.method} {request.path.rpartition(_POINTS)[2] or '/'}",
+            f"{request.method} {request.path.rpartition(_POINTS)[2] or '/'}", state.name,
         )  # fmt: skip
         self._resyncer.opened(intent)
         try:

@@ -181,7 +181,14 @@ def _opened(state: CollectionState, outbox: UUID | None) -> Intent | None:
     if outbox is None or state.generation is None:
         return None
     return Intent(
-        outbox, state.generation, state.epoch, Side.SOURCE, owed=True, keys=(), cause="outbox"
+        outbox,
+        state.generation,
+        state.epoch,
+        Side.SOURCE,
+        owed=True,
+        keys=(),
+        cause="outbox",
+        collection=state.name,
     )
 
 

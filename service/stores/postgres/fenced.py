@@ -41,7 +41,7 @@ class FencedPgStore:
             held.extend(keys)
             intent = Intent(
                 outbox or owner, tables.id, state.epoch, Side.SOURCE, owed=True,
-                keys=tuple(keys), cause=type(operation).__name__,
+                keys=tuple(keys), cause=type(operation).__name__, collection=collection,
             )  # fmt: skip
             if outbox is not None and keys:
                 is_current = bool(await intents.insert(connection, [intent], owner=owner))

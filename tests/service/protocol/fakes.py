@@ -31,7 +31,7 @@ def intent(
     *ids: PointId, generation: int = 1, behind: Side = Side.TARGET, owed: bool = True
 ) -> Intent:
     """Return an intent of epoch 1."""
-    return Intent(uuid4(), generation, 1, behind, owed, keys(*ids), "test")
+    return Intent(uuid4(), generation, 1, behind, owed, keys(*ids), "test", "things")
 
 
 def entry(of: Intent) -> LedgerEntry:

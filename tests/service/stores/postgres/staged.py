@@ -47,7 +47,7 @@ def intent_of(
     """Return an intent under a state of the control row."""
     assert state.generation is not None
     keys = tuple(sorted(encode_key(point_id) for point_id in ids))
-    return Intent(uuid4(), state.generation, state.epoch, behind, owed, keys, "test")
+    return Intent(uuid4(), state.generation, state.epoch, behind, owed, keys, "test", state.name)
 
 
 def point(point_id: PointId, number: float = 1.0) -> Point:
