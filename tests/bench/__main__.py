@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.cases import CASES
+from tests.bench import cases, dual_writes
 from tests.bench.measure import Row, measured
 from tests.bench.report import show, write
 from tests.bench.rig import BenchFailed, started
@@ -34,9 +34,9 @@ def main() -> int:
 
 
 async def _measure(wanted: list[str], console: Console) -> list[Row]:
-    cases = [
+    chosen = [
         case
-        for case in CASES
+        for case in (*cases.CASES, *dual_writes.CASES)
         if not wanted or any(f"{case.area} {case.name}".count(word) for word in wanted)
     ]
     with tempfile.TemporaryDirectory(prefix="vecferry-bench-") as name:
@@ -46,7 +46,7 @@ async def _measure(wanted: list[str], console: Console) -> list[Row]:
         console.print(f"{os.cpu_count()} cores; starting Qdrant, Postgres and the proxy in {name}")
         async with started(directory) as rig:
             rows = []
-            for case in cases:
+            for case in chosen:
                 console.print(f"measuring: {case.area}, {case.name}")
                 rows.append(await measured(case, rig))
             return rows

@@ -1,8 +1,4 @@
-"""The peer of the backfill: the server itself copies the same rows from a file into equal tables.
-
-Nothing that speaks to Postgres from outside can be faster: there is no client, no network, no JSON
-and no conversion, only the tables' own cost.
-"""
+"""The peers on Postgres: the server copying rows by itself, and plain upserts into a plain table."""
 
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +8,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
+import orjson
+from pgvector import Vector
+from pgvector.asyncpg import register_vector
 
+from tests.bench.data import DIMENSIONS
 from tests.bench.rig import BenchFailed, Rig
 
 _TABLES = """
@@ -27,7 +27,11 @@ ORDER BY 1
 
 @dataclass(frozen=True, slots=True)
 class CopiedTables:
-    """Copies a collection's tables by server-side binary COPY, as often as asked."""
+    """Copies a collection's tables by server-side binary COPY, as often as asked.
+
+    Nothing that speaks to Postgres from outside can be faster: there is no client, no network, no JSON
+    and no conversion, only the tables' own cost.
+    """
 
     connection: Any
     collection: str
@@ -74,3 +78,42 @@ class CopiedTables:
             message = f"{table} does not hold the {rows} points that were backfilled: {done}"
             raise BenchFailed(message)
         return seconds
+
+
+_UPSERT = """
+INSERT INTO public.bench_plain (id, payload, embedding)
+SELECT * FROM unnest($1::bigint[], $2::jsonb[], $3::vector[])
+ON CONFLICT (id) DO UPDATE SET payload = excluded.payload, embedding = excluded.embedding
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainTable:
+    """What an application without Qdrant would have: one table, one upsert a batch, a pool of connections."""
+
+    pool: Any
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, rig: Rig, connections: int) -> AsyncIterator[Self]:
+        """Make the table and drop it at the end."""
+        async with asyncpg.create_pool(
+            rig.dsn, min_size=connections, max_size=connections, init=register_vector
+        ) as pool:
+            await pool.execute(
+                "CREATE TABLE public.bench_plain"
+                f" (id bigint PRIMARY KEY, payload jsonb NOT NULL, embedding vector({DIMENSIONS}))"
+            )
+            try:
+                yield cls(pool)
+            finally:
+                await pool.execute("DROP TABLE public.bench_plain")
+
+    async def upsert(self, batch: list[dict[str, Any]]) -> None:
+        """Insert or replace the points in one statement."""
+        await self.pool.execute(
+            _UPSERT,
+            [point["id"] for point in batch],
+            [orjson.dumps(point["payload"]).decode() for point in batch],
+            [Vector(point["vector"]) for point in batch],
+        )

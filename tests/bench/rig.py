@@ -14,6 +14,7 @@ import aiohttp
 
 from tests.bench.data import DIMENSIONS, points, unit_vectors, upsert_body
 from tests.processes import (
+    Child,
     clean_environment,
     free_port,
     running,
@@ -41,6 +42,13 @@ class Rig:
     http: aiohttp.ClientSession
     directory: Path
     environment: dict[str, str]
+    serving: Child
+
+    def serving_megabytes(self) -> float:
+        """Return the resident memory of the proxy's process (Linux)."""
+        status = Path(f"/proc/{self.serving.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) / 1024
 
     async def send(self, method: str, url: str, body: bytes | None = None) -> bytes:
         """Send one JSON request and return the answer's body; anything but 200 ends the run."""
@@ -122,7 +130,7 @@ async def started(directory: Path) -> AsyncIterator[Rig]:
         }
         async with running("serve", ["serve"], environment, directory) as serving:
             await wait_for_url(serving, f"{proxy}/readyz")
-            yield Rig(qdrant, proxy, control, dsn, http, directory, environment)
+            yield Rig(qdrant, proxy, control, dsn, http, directory, environment, serving)
 
 
 def _embedded(directory: Path, engine: str, port: int) -> list[str]:
