@@ -5,7 +5,7 @@ STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | c
 ARGS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench deploy-check clean
+.PHONY: help install demo test faults check format bench model deploy-check clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,14 @@ check: install ## lint, format, types, import contracts
 format: install ## apply the formatter and the safe fixes
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+faults: install ## hurt a running system in every way there is; SEED=n, LIMIT=seconds, ARGS="words of a drill's name"
+	@$(BIN)/python -m tests.faults $(ARGS)
+
 bench: install ## measure against the peers named in docs/benchmarks.md
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+model: install ## explore the models of the protocol completely; installs spin as root on Debian and Ubuntu
+	@sh .ci/spin && $(BIN)/python -m tests.model $(ARGS)
 
 deploy-check: install ## check everything under deploy/ that can be checked without a container engine
 	@$(BIN)/python -m pytest tests/deploy $(ARGS)

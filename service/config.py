@@ -102,9 +102,17 @@ class Settings(BaseSettings):
     index_min_rows: Positive = Field(
         default=10_000, description="Vectors from which the backfill builds an HNSW index."
     )
+    intent_budget_seconds: Seconds = Field(
+        default=0.05,
+        description="How long Postgres may take to store an intent before Qdrant keeps it as a hint.",
+    )
     ramp_answer_seconds: Seconds = Field(
         default=2.0,
         description="How long a write in `ramp` waits for the second store before it is answered as owed.",
+    )
+    ramp_read_seconds: Seconds = Field(
+        default=1.0,
+        description="How long a moved read in `ramp` may take before Qdrant answers it.",
     )
     freeze_seconds: Seconds = Field(
         default=4.0, description="Deadline of a freeze; after it the old stage goes on."
@@ -116,8 +124,19 @@ class Settings(BaseSettings):
         default=65.0,
         description="Longest client time-out: how late a write may still take effect in Qdrant.",
     )
+    dead_letter_failures: Positive = Field(
+        default=5,
+        description="Refusals after which an intent is a dead letter: no longer tried again by itself.",
+    )
     max_body_bytes: Positive = Field(
         default=32 * 1024 * 1024, description="Largest request body that is read into memory."
+    )
+    max_buffered_bytes: Positive = Field(
+        default=512 * 1024 * 1024,
+        description="Most bytes of request bodies in memory at once; more get a 503.",
+    )
+    max_requests: Positive = Field(
+        default=1_000, description="Requests that are answered at once; more get a 503."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written."

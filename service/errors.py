@@ -11,9 +11,10 @@ VecferryError
 │   ├── CollectionExists     409
 │   ├── PointNotFound        404
 │   └── Unsupported          501  names the path in the request
-├── StoreError               a store's: answered 503
+├── StoreError               a store's: answered 503 with Retry-After, and with ``public`` instead of its details
 │   ├── SourceUnavailable    Qdrant cannot be reached or does not answer
 │   ├── TargetUnavailable    Postgres cannot be reached or does not answer
+│   ├── TargetRefused        Postgres cannot hold what it was given
 │   └── StoreAnswered        a store answered with an error of its own (status and body are passed on)
 ├── StaleEpoch               the stage changed under a request; refused before anything was written, retried by us
 ├── Overloaded               a bound was reached; answered 503 with Retry-After
@@ -21,7 +22,34 @@ VecferryError
 └── ConfigurationError       the operator's: a setting is missing or wrong; one line, exit 2
 """
 
+from enum import StrEnum
 from http import HTTPStatus
+
+
+class Refusal(StrEnum):
+    """Why a request was answered 503: the client may send it again."""
+
+    REQUESTS = "requests"
+    """Too many are being answered."""
+    BODIES = "bodies"
+    """Too many bytes of request bodies are held."""
+    FREEZE_QUEUE = "freeze_queue"
+    """Too many writes wait for a stage change."""
+    FREEZE_DEADLINE = "freeze_deadline"
+    """The stage change took longer than a write may wait."""
+    COLLECTION_CHANGING = "collection_changing"
+    """The collection is being made or dropped by another request."""
+    STAGE_CHANGED = "stage_changed"
+    """The stage changed under the request."""
+    INTENTS = "intents"
+    """Too many writes wait for their intent."""
+    DETACHED = "detached"
+    """This instance has no Postgres, and the request needs it."""
+    SOURCE = "source"
+    """Qdrant did not answer."""
+    TARGET = "target"
+    """Postgres did not answer."""
+    OTHER = "other"
 
 
 class VecferryError(Exception):
@@ -111,9 +139,11 @@ class Unsupported(RequestError):
 
 
 class StoreError(VecferryError):
-    """A store failed us."""
+    """A store failed us. ``str(error)`` is for operators; clients are told ``public``, which names no address."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    public = "Service unavailable: a store failed"
+    refusal = Refusal.OTHER
 
 
 class SourceUnavailable(StoreError):
@@ -122,16 +152,30 @@ class SourceUnavailable(StoreError):
     ``may_have_applied`` is true when the request may have reached it: the outcome of a write is unknown then.
     """
 
-    def __init__(self, reason: str, *, may_have_applied: bool = True) -> None:
-        super().__init__(f"Service unavailable: the source (Qdrant) {reason}")
+    refusal = Refusal.SOURCE
+
+    def __init__(
+        self, reason: str, *, may_have_applied: bool = True, detail: object = None
+    ) -> None:
+        self.public = f"Service unavailable: the source (Qdrant) {reason}"
+        super().__init__(self.public if detail is None else f"{self.public}: {detail}")
         self.may_have_applied = may_have_applied
 
 
 class TargetUnavailable(StoreError):
     """Postgres cannot be reached, dropped the connection or did not answer in time."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"Service unavailable: the target (Postgres) {reason}")
+    refusal = Refusal.TARGET
+
+    def __init__(self, reason: str, *, detail: object = None) -> None:
+        self.public = f"Service unavailable: the target (Postgres) {reason}"
+        super().__init__(self.public if detail is None else f"{self.public}: {detail}")
+
+
+class TargetRefused(StoreError):
+    """Postgres cannot hold what it was given, for a reason that no client's request names (size, a check, a bug)."""
+
+    refusal = Refusal.TARGET
 
 
 class StoreAnswered(StoreError):
@@ -146,12 +190,17 @@ class StoreAnswered(StoreError):
 class StaleEpoch(VecferryError):
     """The collection's stage changed, or is frozen for a change; nothing was written under the old one."""
 
+    refusal = Refusal.STAGE_CHANGED
+
 
 class Overloaded(VecferryError):
     """A queue or a deadline is exhausted; the client may retry."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    retry_after_seconds = 1
+
+    def __init__(self, reason: str, refusal: Refusal = Refusal.OTHER) -> None:
+        super().__init__(f"Service unavailable: {reason}")
+        self.refusal = refusal
 
 
 class StageError(VecferryError):

@@ -6,59 +6,63 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry
+import structlog
 from starlette.types import ASGIApp
 
 from backfill.metrics import BackfillMetrics
 from backfill.run import Backfill
 from backfill.verify import Verification
 from service import keys
+from service.administration import Administration
 from service.api.control import control_app
 from service.api.own import own_app
 from service.api.qdrant.app import qdrant_app
 from service.config import PREFIX, Settings
 from service.control.change import StageChanges
 from service.control.plane import ControlPlane
+from service.control.readiness import not_ready
 from service.control.sourced import create_request
+from service.core import Core, Databases, Source, core_of
 from service.embedded.engines import Engines, start_engines
 from service.errors import (
     CollectionNotFound,
     ConfigurationError,
     StoreError,
+    TargetUnavailable,
     VecferryError,
 )
-from service.metrics import ProxyMetrics
 from service.model.qdrant import CreateCollection
-from service.operations import Operations
-from service.protocol.commits import GroupCommit
-from service.protocol.mirrors import NoSource, SourceMirror
 from service.protocol.resync import Resyncer
 from service.protocol.source_writes import SourceWrites
 from service.protocol.target_writes import TargetAuthority
+from service.protocol.whole import WholeChanges
+from service.protocol.whole_ledger import WholeLedger
 from service.proxy.answers import Answers
+from service.proxy.attempts import Attempts
+from service.proxy.bounds import InFlight, Room
 from service.proxy.collections import WholeCollections
 from service.proxy.freezing import FreezeQueue
 from service.proxy.passing import Passer
 from service.proxy.proxy import Proxy
 from service.stages import Side, compares
 from service.stores.postgres import catalog, hnsw
-from service.stores.postgres.control import PostgresControl
+from service.stores.postgres.collections import PgCollections
 from service.stores.postgres.database import Database
 from service.stores.postgres.fenced import FencedPgStore
-from service.stores.postgres.intents import PostgresIntents
 from service.stores.postgres.jobs import PostgresJobs
-from service.stores.postgres.migrate import migrate
-from service.stores.postgres.store import PgStore
+from service.stores.postgres.opening import Opening
 from service.stores.qdrant.client import QdrantHttp
 from service.stores.qdrant.forward import Forwarder
 from service.stores.qdrant.store import QdrantStore
-from shadow.metrics import ShadowMetrics
-from shadow.reads import ShadowReads
-from shadow.sampling import Sampler
 from shadow.store import ShadowStore
+
+_log = structlog.get_logger(__name__)
 
 QDRANT_VERSION = "1.19.0"
 """What ``GET /`` says where no Qdrant answers: clients compare it with their own."""
+
+
+_LEAVE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +74,21 @@ class Instance:
     background: tuple[Coroutine[Any, Any, None], ...]
     plane: ControlPlane
     resyncer: Resyncer
+    whole: WholeChanges
 
     async def stop(self) -> None:
         """Leave the other instances, saying so in the database if that is reachable."""
-        with suppress(VecferryError):
-            await self.plane.stop(is_drained=self.resyncer.is_idle)
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Qdrant, where there is one."""
-
-    store: QdrantStore
-    passer: Passer
+        with suppress(VecferryError, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self.plane.stop(is_drained=self.resyncer.is_idle and self.whole.is_idle)
 
 
 @asynccontextmanager
 async def instance(settings: Settings) -> AsyncIterator[Instance]:
     """Start the engines that are not configured, connect, and wire everything.
 
-    Raises ``ConfigurationError``, one line that names the setting: without its control state nothing is served.
+    Without Postgres it serves what can be decided without it, until it answers. Raises ``ConfigurationError``, one line
+    that names the setting, for what an operator must mend.
     """
     async with AsyncExitStack() as stack:
         engines = await start_engines(stack, settings)
@@ -100,35 +99,29 @@ async def instance(settings: Settings) -> AsyncIterator[Instance]:
         yield wired
 
 
-@dataclass(frozen=True, slots=True)
-class _Databases:
-    """Two pools on one database: what holds a connection for long keeps no intent and no heartbeat waiting (R14)."""
-
-    shared: Database
-    reserved: Database
-
-
-async def _connect_target(stack: AsyncExitStack, settings: Settings, url: str) -> _Databases:
+async def _connect_target(stack: AsyncExitStack, settings: Settings, url: str) -> Databases:
     reserved = max(2, settings.database_connections // 4)
-    pooled = settings.database_transaction_pooler
-
-    async def open_pool(size: int) -> Database:
-        database = await Database.open(url, max_size=size, pooled=pooled)
-        stack.push_async_callback(database.close)
-        return database
-
+    shared = max(2, settings.database_connections - reserved)
+    first, second = (
+        Database(url, max_size=size, pooled=settings.database_transaction_pooler)
+        for size in (shared, reserved)
+    )
+    for pool in (first, second):
+        stack.push_async_callback(pool.close)
+    opening = Opening(url, (first, second))
     try:
-        await migrate(url)
-        shared = await open_pool(max(2, settings.database_connections - reserved))
-        return _Databases(shared, await open_pool(reserved))
+        await opening.once()
+    except TargetUnavailable as error:
+        _log.warning("started_without_postgres", error=str(error))
     except (ConfigurationError, StoreError) as error:
         message = f"{PREFIX}DATABASE_URL: {error}"
         raise ConfigurationError(message) from error
+    return Databases(first, second, opening)
 
 
 async def _connect_source(
     stack: AsyncExitStack, settings: Settings, engines: Engines
-) -> _Source | None:
+) -> Source | None:
     if engines.qdrant_url is None:
         return None
     key = settings.qdrant_api_key
@@ -145,108 +138,35 @@ async def _connect_source(
     )
     stack.push_async_callback(http.aclose)
     stack.push_async_callback(forwarder.aclose)
-    return _Source(QdrantStore(http), Passer(forwarder))
+    return Source(http, QdrantStore(http), Passer(forwarder))
 
 
-@dataclass(frozen=True, slots=True)
-class _Core:
-    """What both surfaces share: the stores, the control plane, the protocol, the shadow reads."""
-
-    settings: Settings
-    database: Database
-    source: QdrantStore | None
-    passer: Passer
-    target: PgStore
-    registry: CollectorRegistry
-    metrics: ProxyMetrics
-    control: PostgresControl
-    log: PostgresIntents
-    plane: ControlPlane
-    resyncer: Resyncer
-    commits: GroupCommit
-    shadow: ShadowReads
-
-    @property
-    def key(self) -> str | None:
-        """Qdrant's API key, if there is one."""
-        key = self.settings.qdrant_api_key
-        return key.get_secret_value() if key else None
-
-
-async def _wire(settings: Settings, databases: _Databases, source: _Source | None) -> Instance:
-    core = _core(settings, databases, source)
-    operations = _operations(core)
+async def _wire(settings: Settings, databases: Databases, source: Source | None) -> Instance:
+    core = core_of(settings, databases, source)
+    administration = _administration(core)
     operator_key = keys.ensure(settings.data_dir)
-    await core.plane.start()
+    attempts = Attempts()
+    with suppress(TargetUnavailable):
+        await core.plane.start()
     return Instance(
-        proxy=_proxy(core),
-        control=control_app(operations, operator_key=operator_key),
-        background=(
-            core.plane.run(),
-            core.resyncer.run(),
-            core.commits.run(),
-            core.shadow.run(),
-            operations.run(),
-        ),
+        proxy=_proxy(core, attempts),
+        control=control_app(administration, operator_key=operator_key),
+        background=(*core.background, administration.run(), attempts.run()),
         plane=core.plane,
         resyncer=core.resyncer,
+        whole=core.whole,
     )
 
 
-def _core(settings: Settings, databases: _Databases, source: _Source | None) -> _Core:
-    database = databases.shared
-    registry = CollectorRegistry()
-    metrics = ProxyMetrics(registry)
-    control = PostgresControl(databases.reserved)
-    log = PostgresIntents(database, databases.reserved)
-    target = PgStore(database, index_min_rows=settings.index_min_rows)
-    store = None if source is None else source.store
-
-    async def load_aliases() -> dict[str, str]:
-        return {} if store is None else await store.aliases()
-
-    plane = ControlPlane(
-        control, default_stage=settings.default_stage, load_aliases=load_aliases, metrics=metrics
-    )
-    return _Core(
-        settings=settings,
-        database=database,
-        source=store,
-        passer=Passer(None) if source is None else source.passer,
-        target=target,
-        registry=registry,
-        metrics=metrics,
-        control=control,
-        log=log,
-        plane=plane,
-        resyncer=Resyncer(
-            log,
-            NoSource() if store is None else SourceMirror(store),
-            plane.instance,
-            metrics,
-            grace_seconds=settings.grace_seconds,
-        ),
-        commits=GroupCommit(log, plane.instance, metrics),
-        shadow=ShadowReads(
-            {Side.TARGET: target} if store is None else {Side.TARGET: target, Side.SOURCE: store},
-            Sampler(settings.shadow_sample_rate),
-            ShadowMetrics(registry),
-            concurrency=settings.shadow_concurrency,
-            queue_size=settings.shadow_queue,
-            timeout_seconds=settings.shadow_timeout_seconds,
-        ),
-    )
-
-
-def _target_app(core: _Core) -> ASGIApp:
+def _target_app(core: Core) -> ASGIApp:
     """Return the Qdrant API over Postgres: writes carry their epoch and outbox, searches are sampled."""
     plane = core.plane
     authority = TargetAuthority(
         core.target,
         FencedPgStore(core.database),
-        core.source,
+        PgCollections(core.database),
         plane,
-        core.control,
+        core.whole,
         core.resyncer,
         core.metrics,
     )
@@ -260,9 +180,10 @@ def _target_app(core: _Core) -> ASGIApp:
     return qdrant_app(compared, version=QDRANT_VERSION, max_body_bytes=core.settings.max_body_bytes)
 
 
-def _proxy(core: _Core) -> Proxy:
+def _proxy(core: Core, attempts: Attempts) -> Proxy:
     settings = core.settings
     target_app = _target_app(core)
+    marks = core.recording.marks
     writes = SourceWrites(
         core.passer.send,
         core.commits,
@@ -277,12 +198,15 @@ def _proxy(core: _Core) -> Proxy:
         shadow=core.shadow,
         target_app=target_app,
         target_key=core.key,
+        attempts=attempts,
+        may_move=lambda: marks is not None and marks.is_clear(core.plane.view.read_at),
+        ramp_read_seconds=settings.ramp_read_seconds,
     )
     return Proxy(
         plane=core.plane,
         answers=answers,
         whole_collections=WholeCollections(
-            core.plane, core.control, core.source, core.passer, answers, target_app
+            core.plane, core.control, core.source, core.passer, answers, target_app, core.whole
         ),
         freeze_queue=FreezeQueue(
             core.plane,
@@ -294,26 +218,23 @@ def _proxy(core: _Core) -> Proxy:
         metrics=core.metrics,
         tenant_header=settings.tenant_header,
         max_body_bytes=settings.max_body_bytes,
+        in_flight=InFlight(settings.max_requests),
+        room=Room(settings.max_buffered_bytes),
     )
 
 
-def _own_app(core: _Core) -> ASGIApp:
+def _own_app(core: Core) -> ASGIApp:
     async def checks() -> dict[str, str | None]:
-        # While Qdrant is right an instance without Postgres still serves: taking all of them out
-        # of a load balancer at once would make an outage of what is none.
-        if core.plane.view.needs_target:
-            return {"postgres": await _failure(core.control.revision())}
-        return {}
+        return not_ready(core.plane)
 
     async def refresh_gauges() -> None:
-        for side, size in (await core.log.sizes()).items():
-            core.metrics.ledger.labels(side).set(size)
-        core.metrics.ledger_oldest_seconds.set(await core.log.oldest_seconds())
+        core.metrics.ledger_is_current.set(0)
+        core.metrics.show_ledger(await core.book.tallies(collection=None))
 
     return own_app(core.registry, checks, refresh_gauges)
 
 
-def _operations(core: _Core) -> Operations:
+def _administration(core: Core) -> Administration:
     settings, source = core.settings, core.source
     metrics = BackfillMetrics(core.registry)
     jobs = PostgresJobs(core.database)
@@ -328,12 +249,13 @@ def _operations(core: _Core) -> Operations:
             tables = await catalog.get(connection, collection)
         return await hnsw.build_indexes(core.database, tables, min_rows=settings.index_min_rows)
 
-    return Operations(
+    return Administration(
         plane=core.plane,
         control=core.control,
         changes=StageChanges(
             core.plane,
             core.control,
+            core.recording.seals,
             read_source_config=read_source_config,
             freeze_seconds=settings.freeze_seconds,
         ),
@@ -346,13 +268,5 @@ def _operations(core: _Core) -> Operations:
         verification=None if source is None else Verification(source, core.target, metrics),
         build_indexes=build_indexes,
         shadow=core.shadow,
+        ledger=WholeLedger(core.book, hints=core.recording.hints),
     )
-
-
-async def _failure(question: Coroutine[Any, Any, object]) -> str | None:
-    try:
-        async with asyncio.timeout(2.0):
-            await question
-    except (VecferryError, TimeoutError) as error:
-        return str(error) or "did not answer in time"
-    return None

@@ -1,10 +1,16 @@
 """The proxy's own metrics, on an injected registry. Label values come from enums or small fixed sets."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from service.errors import Refusal
+from service.protocol.book import LineState, Tally
+from service.protocol.breaker import Circuit
 from service.stages import Side, Stage
 
 _LATENCY_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_IN_POSTGRES = tuple(state for state in LineState if state is not LineState.HINT)
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -28,10 +34,20 @@ class ProxyMetrics:
         self.held_writes = Gauge(
             "vecferry_held_writes", "Writes that wait for a stage change.", registry=registry
         )
-        self.refused_writes = Counter(
-            "vecferry_refused_writes_total",
-            "Writes refused with 503 while a stage change was under way, by reason.",
+        self.refused_requests = Counter(
+            "vecferry_refused_requests_total",
+            "Requests that we answered 503, to be sent again, by reason.",
             ("reason",),
+            registry=registry,
+        )
+        self.requests_in_flight = Gauge(
+            "vecferry_requests_in_flight",
+            "Requests that are being answered, writes held by a stage change left out.",
+            registry=registry,
+        )
+        self.body_bytes = Gauge(
+            "vecferry_held_body_bytes",
+            "Bytes of request bodies that are held in memory.",
             registry=registry,
         )
         self.intents = Counter(
@@ -68,29 +84,98 @@ class ProxyMetrics:
             ("behind",),
             registry=registry,
         )
+        self.refused_intents = Counter(
+            "vecferry_refused_intents_total",
+            "Times that a store refused ids of an intent, by the store that refused.",
+            ("behind",),
+            registry=registry,
+        )
+        self.rereads = Counter(
+            "vecferry_rereads_total",
+            "Later looks at the ids of requests whose end was not seen, by how they ended.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.whole_changes = Counter(
+            "vecferry_collection_changes_total",
+            "Attempts to settle changes of whole collections, by the store that lacked them and the outcome.",
+            ("behind", "outcome"),
+            registry=registry,
+        )
         self.ledger = Gauge(
             "vecferry_ledger_size",
-            "Intents that are not settled, by the store that may be behind.",
-            ("behind",),
+            "Intents that are not settled, by the store that may be behind and how far they are; hints left out.",
+            ("behind", "state"),
             registry=registry,
         )
         self.ledger_oldest_seconds = Gauge(
             "vecferry_ledger_oldest_seconds",
-            "Age of the oldest unsettled intent.",
+            "Age of the oldest unsettled intent, by how far it is.",
+            ("state",),
+            registry=registry,
+        )
+        self.ledger_is_current = Gauge(
+            "vecferry_ledger_is_current",
+            "1 when the ledger was read for this scrape, 0 when its figures are those of an earlier one.",
+            registry=registry,
+        )
+        self.intent_circuit = Gauge(
+            "vecferry_intent_circuit",
+            "1 for the state of the circuit breaker that decides whether intents are offered to Postgres.",
+            ("state",),
+            registry=registry,
+        )
+        self.hints = Gauge(
+            "vecferry_hints",
+            "Hints of all instances in the source when this one last looked.",
+            registry=registry,
+        )
+        self.hints_written = Counter(
+            "vecferry_hints_written_total",
+            "Intents that became hints in the source, because Postgres did not take them in time.",
+            registry=registry,
+        )
+        self.hints_moved = Counter(
+            "vecferry_hints_moved_total",
+            "Hints that were moved to the ledger.",
             registry=registry,
         )
         self.collections = Gauge(
             "vecferry_collections", "Collections by stage.", ("stage",), registry=registry
+        )
+        self.detached = Gauge(
+            "vecferry_detached",
+            "1 while this instance decides by the source's records, without Postgres.",
+            registry=registry,
         )
         self.control_errors = Counter(
             "vecferry_control_refresh_errors_total",
             "Failed reads of the control state; the last known state stays in force.",
             registry=registry,
         )
-        for reason in ("queue_full", "deadline"):
-            self.refused_writes.labels(reason)
+        for reason in Refusal:
+            self.refused_requests.labels(reason)
         for side in Side:
             self.intents.labels(side)
-            self.ledger.labels(side)
         for stage in Stage:
             self.collections.labels(stage)
+        self.show_ledger(())
+        self.ledger_is_current.set(0)
+
+    def intent_circuit_is(self, now: Circuit) -> None:
+        """Show the state of the circuit breaker before Postgres."""
+        for state in Circuit:
+            self.intent_circuit.labels(state).set(state is now)
+
+    def show_ledger(self, tallies: Iterable[Tally]) -> None:
+        """Set the ledger's figures to what was just read."""
+        sizes = {(side, state): 0 for side in Side for state in _IN_POSTGRES}
+        oldest = dict.fromkeys(_IN_POSTGRES, 0.0)
+        for tally in tallies:
+            sizes[tally.behind, tally.state] += tally.intents
+            oldest[tally.state] = max(oldest[tally.state], tally.oldest_seconds or 0.0)
+        for (side, state), size in sizes.items():
+            self.ledger.labels(side, state).set(size)
+        for state, seconds in oldest.items():
+            self.ledger_oldest_seconds.labels(state).set(seconds)
+        self.ledger_is_current.set(1)

@@ -47,6 +47,7 @@ from service.model.qdrant import (
     UpdateStatus,
 )
 from service.ports import VectorStore
+from service.stores.payload_schema import index_info
 
 
 @dataclass
@@ -110,7 +111,10 @@ class MemoryStore:
                     flush_interval_sec=5,
                 ),
             ),
-            payload_schema={},
+            payload_schema={
+                name: index_info(schema, sum(name in p.payload for p in collection.points.values()))
+                for name, schema in collection.indexes.items()
+            },
         )
 
     async def create_collection(self, name: str, request: CreateCollection) -> bool:

@@ -7,9 +7,11 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Path, Query, Reques
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.errors import answer
+from service.administration import Administration
+from service.api.errors import status_of
+from service.api.ledger import ledger_routes
+from service.api.request_ids import RequestIds
 from service.errors import VecferryError
-from service.operations import Operations
 from service.stages import Stage
 
 PREFIX = "/v1/control"
@@ -37,8 +39,8 @@ class BackfillRequest(BaseModel):
 Name = Annotated[str, Path(min_length=1)]
 
 
-def control_app(operations: Operations, *, operator_key: str) -> FastAPI:
-    """Return the control API over an instance's operations."""
+def control_app(administration: Administration, *, operator_key: str) -> FastAPI:
+    """Return the control API over an instance's administration."""
 
     def allowed(authorization: Annotated[str, Header()] = "") -> None:
         given = authorization.removeprefix(_BEARER)
@@ -52,19 +54,21 @@ def control_app(operations: Operations, *, operator_key: str) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
+    app.add_middleware(RequestIds)
     app.add_exception_handler(VecferryError, _on_error)
+    app.include_router(ledger_routes(administration.ledger, PREFIX))
 
     @app.get(PREFIX + "/status")
     async def status() -> dict[str, object]:
-        return await operations.status()
+        return await administration.status()
 
     @app.get(PREFIX + "/collections")
     async def matching(pattern: Annotated[str, Query()] = "*") -> list[str]:
-        return await operations.matching(pattern)
+        return await administration.matching(pattern)
 
     @app.put(PREFIX + "/collections/{name}/stage")
     async def set_stage(name: Name, wanted: StageRequest) -> dict[str, object]:
-        state = await operations.set_stage(
+        state = await administration.set_stage(
             name, wanted.stage, percent=_percent(wanted), actor="operator"
         )
         return {
@@ -76,12 +80,12 @@ def control_app(operations: Operations, *, operator_key: str) -> FastAPI:
 
     @app.post(PREFIX + "/collections/{name}/backfill")
     async def start_backfill(name: Name, wanted: BackfillRequest) -> dict[str, object]:
-        return (await operations.start_backfill(name, restart=wanted.restart)).to_json()
+        return (await administration.start_backfill(name, restart=wanted.restart)).to_json()
 
     @app.get(PREFIX + "/collections/{name}/backfill")
     async def backfill(name: Name) -> dict[str, object]:
-        job = operations.job("backfill", name)
-        stored = await operations.backfill_job(name)
+        job = administration.job("backfill", name)
+        stored = await administration.backfill_job(name)
         return {
             "job": None if job is None else job.to_json(),
             "progress": None if stored is None else stored.to_json(),
@@ -89,11 +93,11 @@ def control_app(operations: Operations, *, operator_key: str) -> FastAPI:
 
     @app.post(PREFIX + "/collections/{name}/verify")
     async def start_verify(name: Name) -> dict[str, object]:
-        return (await operations.start_verify(name)).to_json()
+        return (await administration.start_verify(name)).to_json()
 
     @app.get(PREFIX + "/collections/{name}/verify")
     async def verify(name: Name) -> dict[str, object]:
-        job = operations.job("verify", name)
+        job = administration.job("verify", name)
         return {"job": None if job is None else job.to_json()}
 
     return app
@@ -109,6 +113,6 @@ def _percent(wanted: StageRequest) -> int:
     return wanted.percent
 
 
-async def _on_error(request: Request, error: Exception) -> JSONResponse:
-    status = answer(request, error).status_code
+async def _on_error(_: Request, error: Exception) -> JSONResponse:
+    status = status_of(type(error)) if isinstance(error, VecferryError) else 500
     return JSONResponse({"detail": str(error)}, status_code=status)

@@ -6,6 +6,7 @@ float32 values, scores and vectors, are printed as the shortest decimal that rea
 """
 
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
@@ -14,7 +15,10 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.errors import Refusal
+
 _JSON = "application/json"
+_REFUSALS = "vecferry.refusals"
 
 
 def start_clock(scope: MutableMapping[str, Any], now: float) -> None:
@@ -26,6 +30,25 @@ def elapsed(request: Request) -> float:
     """Return the seconds since :func:`start_clock`, 0.0 where it was not called."""
     now = perf_counter()
     return now - float(request.scope.get("vecferry.started", now))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a request was answered 503; ``detail`` is for operators."""
+
+    reason: Refusal
+    detail: str
+
+
+def watch_refusals(scope: MutableMapping[str, Any]) -> list[Refused]:
+    """Return the list that :func:`refused` fills for this ASGI scope and its copies."""
+    noted: list[Refused] = scope.setdefault(_REFUSALS, [])
+    return noted
+
+
+def refused(request: Request, reason: Refusal, detail: str) -> None:
+    """Note why a request is answered 503."""
+    watch_refusals(request.scope).append(Refused(reason, detail))
 
 
 def dumps(value: object) -> bytes:

@@ -6,7 +6,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.envelope import failure
+from service.api.envelope import failure, refused
 from service.errors import (
     ConfigurationError,
     Overloaded,
@@ -19,6 +19,9 @@ from service.errors import (
 )
 
 log = structlog.get_logger(__name__)
+
+RETRY = {"Retry-After": "1"}
+"""On every 503: nothing that is refused here needs more than a moment before the next attempt."""
 
 # A request error carries its own status; these are everyone else's faults.
 STATUSES: dict[type[VecferryError], HTTPStatus] = {
@@ -45,9 +48,16 @@ def answer(request: Request, error: Exception) -> Response:
             return Response(error.body, status_code=error.code, media_type="application/json")
         case StaleEpoch():
             text = "Service unavailable: the collection is changing its stage, try again"
-            return failure(request, status_of(StaleEpoch), text, _retry_after())
+            return _refused(request, error, text)
+        case StoreError():
+            return _refused(request, error, error.public)
         case Overloaded():
-            return failure(request, status_of(Overloaded), str(error), _retry_after())
+            return _refused(request, error, str(error))
+        case ConfigurationError():
+            # Its text is for the operator: it may name users, databases and addresses.
+            log.error("setting_wrong", error=str(error))
+            text = "Service internal error: the configuration is wrong, see the log"
+            return failure(request, status_of(ConfigurationError), text)
         case VecferryError():
             return failure(request, status_of(type(error)), str(error))
         case _:
@@ -61,5 +71,7 @@ def answer(request: Request, error: Exception) -> Response:
             return failure(request, HTTPStatus.INTERNAL_SERVER_ERROR, text)
 
 
-def _retry_after() -> dict[str, str]:
-    return {"Retry-After": str(Overloaded.retry_after_seconds)}
+def _refused(request: Request, error: StoreError | StaleEpoch | Overloaded, text: str) -> Response:
+    """Answer 503, to be sent again; what happened is noted for whoever counts and logs the request."""
+    refused(request, error.refusal, str(error))
+    return failure(request, status_of(type(error)), text, RETRY)

@@ -12,7 +12,7 @@ from service.errors import VecferryError
 
 _log = structlog.get_logger(__name__)
 
-_REFRESH_SECONDS = 2.0
+_REFRESH_SECONDS = 1.0
 
 Checks = Callable[[], Awaitable[dict[str, str | None]]]
 """Returns for every part that is needed now what is wrong with it, ``None`` when it answers."""

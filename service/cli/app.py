@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from service.cli import backfill, embedded, serve, stage, status, verify
+from service.cli import backfill, embedded, ledger, serve, stage, status, verify
 from service.errors import ConfigurationError, VecferryError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("status")(status.status)
 app.command("backfill")(backfill.backfill)
 app.command("verify")(verify.verify)
 app.add_typer(stage.app, name="stage")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(embedded.app, name="embedded")
 
 _CONFIGURATION_EXIT = 2

@@ -1,13 +1,14 @@
 """The control API as the command line calls it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
+from uuid import UUID
 
 from service import config, keys
 from service.errors import StageError, VecferryError
@@ -56,6 +57,34 @@ class ControlClient:
         found: dict[str, Any] = self._call("GET", f"/collections/{quote(name, safe='')}/{kind}")
         return found
 
+    def ledger(
+        self,
+        *,
+        collection: str | None = None,
+        state: str | None = None,
+        after: str | None = None,
+        limit: int,
+    ) -> dict[str, Any]:
+        """Return a page of the ledger: ``lines``, ``next`` and what is ``unread``."""
+        wanted = {"collection": collection, "state": state, "after": after, "limit": limit}
+        found: dict[str, Any] = self._call("GET", f"/ledger?{_query(wanted)}")
+        return found
+
+    def ledger_count(self, collection: str | None) -> dict[str, Any]:
+        """Return the ledger's ``tallies`` and what is ``unread``."""
+        found: dict[str, Any] = self._call(
+            "GET", f"/ledger/count?{_query({'collection': collection})}"
+        )
+        return found
+
+    def ledger_retry(self, collection: str | None, ids: Sequence[UUID] | None) -> int:
+        """Have failed intents tried again; returns how many."""
+        named = None if ids is None else [str(each) for each in ids]
+        found: dict[str, int] = self._call(
+            "POST", "/ledger/retry", {"collection": collection, "ids": named}
+        )
+        return found["retried"]
+
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - decoded JSON
         request = Request(  # noqa: S310 - the scheme is ours, see from_settings
             f"{self.url}/v1/control{path}",
@@ -72,6 +101,10 @@ class ControlClient:
             reason = getattr(error, "reason", error)
             message = f"no vecferry answers on {self.url}: {reason}"
             raise VecferryError(message) from None
+
+
+def _query(values: Mapping[str, object]) -> str:
+    return urlencode({name: value for name, value in values.items() if value is not None})
 
 
 def _detail(error: HTTPError) -> str:

@@ -1,6 +1,7 @@
 """``vecferry status``: where every collection stands."""
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -13,15 +14,30 @@ from service.cli.client import ControlClient
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show stage, ledger, backfill and parity of every collection."""
+    """Show stage, ledger, backfill and parity of every collection, and what is out of order."""
     found = ControlClient.from_settings().status()
     if as_json:
         typer.echo(json.dumps(found))
         return
     console = Console()
     console.print(_table(found["collections"]))
+    for line in _out_of_order(found):
+        console.print(line, markup=False, style="red", soft_wrap=True)
+
+
+def _out_of_order(found: dict[str, Any]) -> Iterator[str]:
+    if found["detached"]:
+        yield "detached: this instance works without Postgres; mirrored writes become hints in Qdrant"
     if found["source_error"]:
-        console.print(f"[red]Qdrant:[/red] {found['source_error']}")
+        yield f"Qdrant: {found['source_error']}"
+    if found["target_error"]:
+        yield f"Postgres: {found['target_error']}"
+    for side, reason in found["ledger_unread"].items():
+        yield f"the {'hints' if side == 'source' else 'intents'} could not be read: {reason}"
+    if hints := found["unsettled"]["hint"]:
+        yield f"{hints} hint(s) wait in Qdrant for Postgres: see `vecferry ledger list --state hint`"
+    if dead := found["unsettled"]["dead"]:
+        yield f"{dead} dead letter(s): see `vecferry ledger list --state dead`"
 
 
 def _table(collections: list[dict[str, Any]]) -> Table:
@@ -34,12 +50,17 @@ def _table(collections: list[dict[str, Any]]) -> Table:
             row["name"],
             stage + (" (frozen)" if row["frozen"] else ""),
             row["authority"],
-            str(row["ledger"]),
+            _ledger(row["unsettled"]),
             "" if row["points"] is None else str(row["points"]),
             _backfill(row["backfill"]),
             _parity(row["parity"]),
         )
     return table
+
+
+def _ledger(intents: dict[str, int]) -> str:
+    named = [f"{count} {state}" for state, count in intents.items() if count]
+    return ", ".join(named) or "0"
 
 
 def _backfill(job: dict[str, Any] | None) -> str:

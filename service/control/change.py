@@ -1,28 +1,34 @@
-"""How a stage changes: check, freeze where the authority moves, settle, publish, wait for every instance.
+"""How a stage changes: check, freeze, settle, publish, and wait for every instance; recorded in both stores.
 
 The procedure per kind of transition:
 
-- ``ARM``      make empty target tables, publish; the stage counts only when all instances confirmed (R9).
-- ``PUBLISH``  publish, confirm.
-- ``FREEZE``   hold new writes, confirm (so that the older writes have ended), wait for an empty ledger, publish
-               under the freeze (which looks at the ledger once more, R5), confirm. The freeze has a deadline in the
-               database: when anything fails or this process dies, the old stage goes on.
-- ``ABANDON``  publish ``off``, confirm, drop the target's tables.
+- ``ARM``      make empty target tables, publish, record; the stage counts only when all instances confirmed (R9).
+- ``PUBLISH``  freeze for a moment, so that detached instances decide nothing meanwhile; publish, record, confirm.
+- ``FREEZE``   hold new writes, freeze the record, confirm (so that the older writes have ended), wait for an empty
+               ledger and no hints (R6), publish under the freeze (which looks at the ledger once more, R5), record,
+               confirm. The freeze has a deadline in the database: when anything fails or this process dies, the old
+               stage goes on.
+- ``ABANDON``  publish ``off``, record, confirm, drop the target's tables.
+
+The record in the source matters while the source is right, before or after: without it such a change is refused.
+Elsewhere it is brought up to date as soon as the source can be reached.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import assert_never
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
 from service.control.plane import POLL_SECONDS, ControlPlane
 from service.control.ports import ControlStore
+from service.control.sealing import Frozen, Seals
 from service.control.state import CollectionState
-from service.errors import StageError
+from service.errors import StageError, StoreError
 from service.model.qdrant import CreateCollection
-from service.stages import Change, Stage, needs_backfill, transition
+from service.stages import Change, Side, Stage, authority, needs_backfill, transition
+from service.steps import Step, reached
 
 _log = structlog.get_logger(__name__)
 
@@ -38,12 +44,14 @@ class StageChanges:
         self,
         plane: ControlPlane,
         store: ControlStore,
+        seals: Seals,
         *,
         read_source_config: ReadConfig,
         freeze_seconds: float,
     ) -> None:
         self._plane = plane
         self._store = store
+        self._seals = seals
         self._read_source_config = read_source_config
         self._freeze_seconds = freeze_seconds
         self._one_at_a_time = asyncio.Lock()
@@ -60,6 +68,7 @@ class StageChanges:
             before = (await self._plane.refresh()).state(name)
             change = _change(before, wanted, percent)
             if change is None:
+                await self._recorded(before, wanted)
                 await self._confirmed(self._plane.view.revision)
                 return before
             self._check_gates(before, wanted)
@@ -70,6 +79,10 @@ class StageChanges:
                 percent=after.percent, epoch=after.epoch, actor=actor,
             )  # fmt: skip
             return after
+
+    async def seconds_until_armed(self, state: CollectionState) -> float:
+        """Return how long a backfill has to wait for instances that are not heard; 0 when it need not."""
+        return await self._seals.seconds_until_armed(state)
 
     def _check_gates(self, before: CollectionState, wanted: Stage) -> None:
         if needs_backfill(wanted) and not before.backfilled:
@@ -90,18 +103,16 @@ class StageChanges:
                 revision = await self._store.arm(
                     before.name, config, actor=actor, is_new=False, before=before
                 )
-            case Change.PUBLISH:
-                revision = await self._store.publish(
-                    before, wanted, percent, actor=actor, token=None
-                )
-            case Change.FREEZE:
-                revision = await self._publish_frozen(before, wanted, percent, actor)
+            case Change.PUBLISH | Change.FREEZE:
+                revision = await self._publish(change, before, wanted, percent, actor)
             case Change.ABANDON if not before.epoch:
                 revision = await self._store.keep_off(before.name, actor=actor)
             case Change.ABANDON:
                 revision = await self._store.abandon(before, actor=actor)
             case _:
                 assert_never(change)
+        reached(Step.STAGE_PUBLISHED)
+        await self._recorded(before, wanted)
         await self._confirmed(revision)
         if change is Change.ABANDON and before.generation is not None:
             await self._store.drop_generation(before.generation)
@@ -109,20 +120,66 @@ class StageChanges:
     async def _confirmed(self, revision: int) -> None:
         await self._plane.confirmed_by_all(revision, seconds=_CONFIRM_SECONDS)
 
-    async def _publish_frozen(
-        self, before: CollectionState, wanted: Stage, percent: int, actor: str
+    async def _recorded(self, before: CollectionState, wanted: Stage) -> None:
+        """Bring the record up to date; only arming counts for nothing without it."""
+        try:
+            await self._seals.sync(before.name)
+        except (StoreError, StageError) as error:
+            if wanted is Stage.DUALWRITE:
+                message = f"`{before.name}` is in stage {wanted}, but Qdrant does not keep it: {error}; try again"
+                raise StageError(message) from error
+            # A record that lags is frozen, says that the target is right or names a generation that is gone.
+            _log.warning("record_not_synced", collection=before.name, error=str(error))
+
+    async def _publish(
+        self, change: Change, before: CollectionState, wanted: Stage, percent: int, actor: str
     ) -> int:
-        await self._ledger_empty(before, self._freeze_seconds, "before the freeze", limit=_NEARLY)
-        await self._check_nothing_stuck(before)
-        token = uuid4()
+        moves, is_recorded = change is Change.FREEZE, _involves_source(before.stage, wanted)
+        if moves:
+            await self._settled(before, "before the freeze", limit=_NEARLY)
+            await self._check_nothing_stuck(before)
+        elif not is_recorded:
+            return await self._store.publish(before, wanted, percent, actor=actor, token=None)
+        token, frozen = uuid4(), None
         try:
             revision = await self._store.freeze(before, token, self._freeze_seconds)
-            await self._plane.confirmed_by_all(revision, seconds=self._freeze_seconds)
-            await self._ledger_empty(before, self._freeze_seconds, "under the freeze")
-            return await self._store.publish(before, wanted, percent, actor=actor, token=token)
+            reached(Step.STAGE_FROZEN)
+            if is_recorded:
+                frozen = await self._seals.freeze(before)
+            if moves:
+                await self._all_ended(before, revision, frozen)
         except BaseException:
-            await asyncio.shield(self._store.thaw(before.name, token))
+            await asyncio.shield(self._undo(before.name, token, frozen))
             raise
+        try:
+            return await self._store.publish(
+                before, wanted, percent, actor=actor, token=token, moves=moves
+            )
+        except BaseException as error:
+            # Whether a lost connection took the publication with it only the database knows.
+            is_refused = isinstance(error, StageError)
+            await asyncio.shield(self._undo(before.name, token, frozen if is_refused else None))
+            raise
+
+    async def _all_ended(
+        self, before: CollectionState, revision: int, frozen: Frozen | None
+    ) -> None:
+        """Return when no instance writes under the old stage any more, and all that was written is settled."""
+        await self._plane.confirmed_by_all(revision, seconds=self._freeze_seconds)
+        if frozen is not None:
+            await self._seals.leases_over(frozen)
+        await self._settled(before, "under the freeze")
+
+    async def _undo(self, name: str, token: UUID, frozen: Frozen | None) -> None:
+        """End the freeze in both stores, each by itself; what cannot be reached is put right later."""
+        try:
+            await self._store.thaw(name, token)
+        except StoreError as error:
+            _log.warning("freeze_left_to_its_deadline", collection=name, error=str(error))
+        try:
+            await (self._seals.sync(name) if frozen is None else self._seals.thaw(frozen))
+        except (StoreError, StageError) as error:
+            _log.warning("record_left_frozen", collection=name, error=str(error))
 
     async def _check_nothing_stuck(self, state: CollectionState) -> None:
         """Refuse before writes are held: what has not settled for long will not under the freeze either."""
@@ -136,22 +193,31 @@ class StageChanges:
             )
             raise StageError(message)
 
-    async def _ledger_empty(
-        self, state: CollectionState, seconds: float, when: str, *, limit: int = 0
-    ) -> None:
+    async def _settled(self, state: CollectionState, when: str, *, limit: int = 0) -> None:
+        """Return when at most ``limit`` intents and hints of the generation are left. Raises ``StageError``."""
         if state.generation is None:
             return
+        left, seconds = 0, self._freeze_seconds
         try:
             async with asyncio.timeout(seconds):
-                # The ledger is a table: there is nothing to be woken by.
-                while await self._store.ledger_size(state.generation) > limit:  # noqa: ASYNC110
+                # The ledger is a table and hints are points: there is nothing to be woken by.
+                while (left := await self._left(state, state.generation)) > limit:  # noqa: ASYNC110
                     await asyncio.sleep(POLL_SECONDS / 4)
         except TimeoutError:
-            left = await self._store.ledger_size(state.generation)
             message = (
                 f"`{state.name}` still has {left} unsettled intents after {seconds:g} s {when}"
             )
             raise StageError(message) from None
+
+    async def _left(self, state: CollectionState, generation: int) -> int:
+        """Return how many hints and intents there are, in the order in which they move."""
+        hints = await self._seals.hints(generation) if state.authority is Side.SOURCE else 0
+        return hints + await self._store.ledger_size(generation)
+
+
+def _involves_source(before: Stage, after: Stage) -> bool:
+    """Say whether the source is right before or after a change."""
+    return Side.SOURCE in {authority(before), authority(after)}
 
 
 def _change(before: CollectionState, wanted: Stage, percent: int) -> Change | None:

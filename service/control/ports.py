@@ -1,6 +1,6 @@
 """What the control plane asks of the database that keeps its state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -45,6 +45,10 @@ class ControlStore(Protocol):
         """Return live instances that have not confirmed the revision."""
         ...
 
+    async def silences(self) -> Mapping[UUID, float]:
+        """Return for every registered instance how many seconds ago it was last heard."""
+        ...
+
     async def arm(
         self,
         name: str,
@@ -69,11 +73,19 @@ class ControlStore(Protocol):
         ...
 
     async def publish(
-        self, before: CollectionState, stage: Stage, percent: int, *, actor: str, token: UUID | None
+        self,
+        before: CollectionState,
+        stage: Stage,
+        percent: int,
+        *,
+        actor: str,
+        token: UUID | None,
+        moves: bool = True,
     ) -> int:
         """Enter a stage if the row is still at ``before.epoch``; with a token only while its freeze holds.
 
-        A publication under a freeze also checks, after locking the row, that the ledger is empty.
+        A publication under a freeze that ``moves`` the authority also checks, after locking the row, that the ledger
+        is empty.
         Raises ``StageError`` otherwise. Returns the new revision.
         """
         ...

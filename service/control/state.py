@@ -8,6 +8,7 @@ served or written under a stage that the operator believes is over.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
 from service.stages import Side, Stage, authority, mirrors
@@ -40,22 +41,47 @@ class CollectionState:
         return mirrors(self.stage)
 
 
-class View:
-    """One snapshot of all control rows, with the leases of the requests that run under it."""
+class Basis(StrEnum):
+    """Where a view comes from, and so what may be decided under it."""
 
-    def __init__(
+    CONTROL = "control"
+    """The control table in Postgres."""
+    RECORDS = "records"
+    """The source's records, read by an instance that has said there that it is detached (R6)."""
+    UNMARKED = "unmarked"
+    """The same records, but the source takes no mark of this instance: only what is not mirrored may pass."""
+
+
+class View:
+    """One snapshot of all control rows, with the leases of the requests that run under it.
+
+    ``is_known`` is false as long as the control table was never read; ``read_at`` is when its states were first seen.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a snapshot is made of
         self,
         revision: int,
         states: Iterable[CollectionState],
         *,
         default_stage: Stage,
         aliases: Mapping[str, str] | None = None,
+        basis: Basis = Basis.CONTROL,
+        is_known: bool = True,
+        read_at: float = 0.0,
     ) -> None:
         self.revision = revision
+        self.basis = basis
+        self.is_known = is_known
+        self.read_at = read_at
         self.states: Mapping[str, CollectionState] = {state.name: state for state in states}
         self.aliases: Mapping[str, str] = aliases or {}
         self._default_stage = default_stage
         self._leases: Counter[str] = Counter()
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether this instance decides without Postgres."""
+        return self.basis is not Basis.CONTROL
 
     def state(self, name: str) -> CollectionState:
         """Return the collection's state; one without a row is in the default stage."""

@@ -1,4 +1,9 @@
-"""The ledger as an operator reads it: every id not known to be equal, with its cause, its age and what went wrong."""
+"""The ledger as an operator reads it: every id not known to be equal, with its cause, its age and what went wrong.
+
+Rule 1: what cannot be read is said, never left out in silence.
+Rule 2: a page begins behind the last line of the one before, wherever that line is by now: what is settled meanwhile
+        takes no other line with it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from service.model.ids import PointId
+from service.protocol.ledger import Place
 from service.stages import Side
 
 
@@ -25,7 +31,10 @@ class LineState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One unsettled intent. ``ids`` is empty for a change of the whole collection (``is_whole``)."""
+    """One unsettled intent. ``ids`` is empty for a change of the whole collection (``is_whole``).
+
+    ``age_seconds`` is by Postgres' clock, and ``None`` for a hint, which has not met that clock yet.
+    """
 
     id: UUID
     collection: str
@@ -37,7 +46,7 @@ class Line:
     is_whole: bool
     owed: bool
     owner: UUID
-    age_seconds: float
+    age_seconds: float | None
     failures: int
     error: str | None
 
@@ -52,16 +61,16 @@ class Tally:
     cause: str
     intents: int
     ids: int
-    oldest_seconds: float
+    oldest_seconds: float | None
 
 
 class LedgerBook(Protocol):
     """Reads of the ledger, in the order of age; and the operator's wish to have failed ones tried again."""
 
     async def lines(
-        self, *, collection: str | None, state: LineState | None, after: UUID | None, limit: int
-    ) -> Sequence[Line]:
-        """Return a page, oldest first, beginning behind the line ``after``."""
+        self, *, collection: str | None, state: LineState | None, after: Place | None, limit: int
+    ) -> tuple[Sequence[Line], Place | None]:
+        """Return a page, oldest first, and its last place; ``None`` when no line is left behind it."""
         ...
 
     async def tallies(self, *, collection: str | None) -> Sequence[Tally]:

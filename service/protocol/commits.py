@@ -1,74 +1,133 @@
-"""Group commit: intents of concurrent requests share one INSERT and one fsync."""
+"""Group commit: intents of concurrent requests to one collection share one INSERT and one fsync.
+
+Rule 1: every collection (generation) has a lane of its own, so that one whose control row is locked by a stage change
+        holds up no other; a bounded number of INSERTs is under way at once.
+Rule 2: an INSERT has a budget. After it the intents become hints (R6); what Postgres stores late all the same is found
+        by the sweep, and harmless.
+Rule 3: after failures in a row Postgres is not asked any more, except by one batch now and then.
+"""
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 import structlog
 
-from service.errors import Overloaded, StaleEpoch, TargetUnavailable, VecferryError
+from service.errors import Overloaded, Refusal, StaleEpoch, TargetUnavailable, VecferryError
 from service.metrics import ProxyMetrics
+from service.protocol.breaker import Breaker
 from service.protocol.ledger import Intent, IntentLog
 
 _log = structlog.get_logger(__name__)
 
 BUDGET_SECONDS = 2.0
-"""How long a write waits for its intent before it is refused: a hung Postgres must not hang the clients."""
+"""How long an INSERT may take where there is no other place for an intent: then the write is refused."""
 
 _MOST_WAITING = 4_096
 _MOST_PER_COMMIT = 256
+_MOST_IDS_PER_COMMIT = 100_000
+_FAILURES_IN_A_ROW = 3
+_PAUSE_SECONDS = 1.0
+_TURNS = 30
+"""Turns of the event loop from an answer's arrival in the socket to the end of the task that waits for it: three times
+as many as it takes."""
 
-_Waiter = tuple[Intent, "asyncio.Future[bool]"]
+
+class Stored(StrEnum):
+    """Where an intent is durable."""
+
+    LEDGER = "ledger"
+    HINT = "hint"
+
+
+class HintPath(Protocol):
+    """The other place for intents."""
+
+    async def insert(self, intents: Sequence[Intent], *, owner: UUID) -> set[UUID]:
+        """Store the intents as hints; return those whose write is allowed (R6).
+
+        Raises ``TargetUnavailable`` or ``SourceUnavailable``.
+        """
+        ...
+
+
+_Waiter = tuple[Intent, "asyncio.Future[Stored | None]"]
 
 
 class GroupCommit:
-    """Takes intents from many requests and commits what has gathered while the last commit was under way."""
+    """Takes intents from many requests and commits what has gathered while a lane's last commit was under way."""
 
     def __init__(
-        self, log: IntentLog, owner: UUID, metrics: ProxyMetrics, *, seconds: float = BUDGET_SECONDS
+        self,
+        log: IntentLog,
+        owner: UUID,
+        metrics: ProxyMetrics,
+        *,
+        hints: HintPath | None = None,
+        seconds: float = BUDGET_SECONDS,
+        at_once: int = 3,
     ) -> None:
         self._log = log
         self._owner = owner
         self._metrics = metrics
+        self._hints = hints
         self._seconds = seconds
-        self._waiting: asyncio.Queue[_Waiter] = asyncio.Queue(_MOST_WAITING)
+        self._slots = asyncio.Semaphore(at_once)
+        self._breaker = Breaker(
+            failures=_FAILURES_IN_A_ROW,
+            pause_seconds=_PAUSE_SECONDS,
+            changed=metrics.intent_circuit_is,
+        )
+        self._lanes: dict[int, deque[_Waiter]] = {}
+        self._begun: asyncio.Queue[int] = asyncio.Queue()
+        self._waiting = 0
 
-    async def commit(self, intent: Intent) -> None:
-        """Return when the intent is durable.
+    async def commit(self, intent: Intent) -> Stored:
+        """Return when the intent is durable, and where.
 
-        Raises ``StaleEpoch`` (the stage changed: nothing was written), ``TargetUnavailable`` or ``Overloaded``.
+        Raises ``StaleEpoch`` (the stage changed, or is frozen: nothing was written), ``TargetUnavailable``,
+        ``SourceUnavailable`` or ``Overloaded``.
         """
-        taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        try:
-            self._waiting.put_nowait((intent, taken))
-        except asyncio.QueueFull:
+        if self._waiting >= _MOST_WAITING:
             message = "too many writes wait for their intent"
-            raise Overloaded(message) from None
-        if not await self._in_time(taken):
+            raise Overloaded(message, Refusal.INTENTS)
+        stored: asyncio.Future[Stored | None] = asyncio.get_running_loop().create_future()
+        if intent.generation not in self._lanes:
+            self._lanes[intent.generation] = deque()
+            self._begun.put_nowait(intent.generation)
+        self._lanes[intent.generation].append((intent, stored))
+        self._waiting += 1
+        place = await stored
+        if place is None:
             self._metrics.stale_epochs.inc()
             message = "the collection's stage changed under the request"
             raise StaleEpoch(message)
-        self._metrics.intents.labels(intent.behind).inc()
-
-    async def _in_time(self, taken: "asyncio.Future[bool]") -> bool:
-        """Wait for the commit within the budget; one that comes later is found by the sweep."""
-        try:
-            return await asyncio.wait_for(taken, self._seconds)
-        except TimeoutError:
-            reason = f"did not store an intent within {self._seconds:g} s"
-            raise TargetUnavailable(reason) from None
+        if place is Stored.LEDGER:
+            self._metrics.intents.labels(intent.behind).inc()
+        return place
 
     async def run(self) -> None:
         """Commit batch after batch; never ends by itself."""
-        while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < _MOST_PER_COMMIT and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            await self._commit_batch(batch)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                tasks.create_task(self._serve(await self._begun.get(), tasks))
 
-    async def _commit_batch(self, batch: list[_Waiter]) -> None:
+    async def _serve(self, generation: int, tasks: asyncio.TaskGroup) -> None:
+        """Commit a lane's batches, one after the other, until it is empty."""
+        lane = self._lanes[generation]
+        while lane:
+            batch = _batch(lane)
+            self._waiting -= len(batch)
+            await self._commit_batch(batch, tasks)
+        del self._lanes[generation]
+
+    async def _commit_batch(self, batch: Sequence[_Waiter], tasks: asyncio.TaskGroup) -> None:
         self._metrics.intent_batch.observe(len(batch))
         try:
-            taken = await self._log.insert([intent for intent, _ in batch], owner=self._owner)
+            places = await self._store([intent for intent, _ in batch], tasks)
         except Exception as error:  # noqa: BLE001 - what nobody foresaw fails this batch, not the instance
             if not isinstance(error, VecferryError):
                 _log.exception("intents_broken")
@@ -78,4 +137,83 @@ class GroupCommit:
             return
         for intent, waiter in batch:
             if not waiter.done():
-                waiter.set_result(intent.id in taken)
+                waiter.set_result(places.get(intent.id))
+
+    async def _store(
+        self, intents: Sequence[Intent], tasks: asyncio.TaskGroup
+    ) -> dict[UUID, Stored]:
+        """Return where each intent is; one that is in neither store has a stale epoch."""
+        if not self._breaker.admits():
+            reason = "did not take the last intents; it is asked again in a moment"
+            return await self._in_source(intents, TargetUnavailable(reason))
+        try:
+            taken = await self._in_postgres(intents, tasks)
+        except VecferryError as error:
+            self._breaker.failed()
+            hinted = await self._in_source(intents, error)
+            if not hinted:
+                # A stage change holds the collection, and with it perhaps the row that the INSERT waited for.
+                self._breaker.excused()
+            return hinted
+        self._breaker.answered()
+        return dict.fromkeys(taken, Stored.LEDGER)
+
+    async def _in_postgres(self, intents: Sequence[Intent], tasks: asyncio.TaskGroup) -> set[UUID]:
+        """Return the intents that were taken; an INSERT that is late goes on, and keeps its slot."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._slots.acquire()
+        except TimeoutError:
+            reason = f"has had as many intents under way as it may for {self._seconds:g} s"
+            raise TargetUnavailable(reason) from None
+        inserting = tasks.create_task(self._insert(intents))
+        if not await _ends_in(inserting, self._seconds):
+            reason = f"did not store an intent within {self._seconds:g} s"
+            raise TargetUnavailable(reason)
+        taken = inserting.result()
+        if isinstance(taken, Exception):
+            raise taken
+        return taken
+
+    async def _insert(self, intents: Sequence[Intent]) -> set[UUID] | Exception:
+        """Return an error instead of raising it: it must not end the other lanes."""
+        try:
+            return await self._log.insert(intents, owner=self._owner)
+        except Exception as error:  # noqa: BLE001 - raised by who waits for it
+            return error
+        finally:
+            self._slots.release()
+
+    async def _in_source(
+        self, intents: Sequence[Intent], error: VecferryError
+    ) -> dict[UUID, Stored]:
+        if self._hints is None:
+            raise error
+        _log.debug("intents_become_hints", intents=len(intents), error=str(error))
+        taken = await self._hints.insert(intents, owner=self._owner)
+        return dict.fromkeys(taken, Stored.HINT)
+
+
+async def _ends_in(task: "asyncio.Task[set[UUID] | Exception]", seconds: float) -> bool:
+    """Wait for a task; say whether it ended in time.
+
+    When our own loop stood still, the time is over before it has read what came in: it gets some turns to do so.
+    """
+    await asyncio.wait({task}, timeout=seconds)
+    for _ in range(_TURNS):
+        if task.done():
+            break
+        await asyncio.sleep(0)
+    return task.done()
+
+
+def _batch(lane: deque[_Waiter]) -> list[_Waiter]:
+    """Take waiting intents from the front until a commit is full; at least one."""
+    taken = [lane.popleft()]
+    ids = len(taken[0][0].keys)
+    while lane and len(taken) < _MOST_PER_COMMIT:
+        ids += len(lane[0][0].keys)
+        if ids > _MOST_IDS_PER_COMMIT:
+            break
+        taken.append(lane.popleft())
+    return taken

@@ -6,6 +6,7 @@ The ledger is the set of intents that are not settled.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -31,13 +32,34 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """An unsettled intent as it is read back."""
+    """An unsettled intent as it is read back.
+
+    ``attempt_by`` is the instance whose write to the source may be under way: a push (R8), or the request of an
+    intent that was taken over from it (R7).
+    """
 
     id: UUID
     generation: int
     collection: str
     behind: Side
     keys: tuple[bytes, ...]
+    attempt_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of the ledger ended: its last intent, in the order of age."""
+
+    created_at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """Some of an owner's intents that are due, oldest first; ``end`` is ``None`` on the last page."""
+
+    entries: Sequence[LedgerEntry]
+    end: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +75,20 @@ class Settled(StrEnum):
 
     DONE = "done"
     GONE = "gone"
-    """The generation was dropped: nothing to make equal any more."""
+    """The generation was dropped, or somebody else has the intents: there is nothing to make equal here."""
     REVERSED = "reversed"
-    """The authority moved meanwhile; the intent is kept and never resynced by itself."""
+    """The authority moved, which an unsettled intent should forbid: the intents are dead letters now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a resync did. An intent that is in none of the sets is settled."""
+
+    outcome: Settled
+    refused: frozenset[UUID] = frozenset()
+    """A store refused some of their ids; they stay, narrowed to these, with one more failure."""
+    waiting: frozenset[UUID] = frozenset()
+    """They stay as they were: another instance may be pushing their ids (R8), or time was short."""
 
 
 Fetch = Callable[[Sequence[PointId]], Awaitable[Sequence[Point]]]
@@ -72,8 +105,8 @@ class IntentLog(Protocol):
         """Commit the intents whose epoch is current, in one statement; return those that were taken (R5)."""
         ...
 
-    async def open_entries(self, *, owner: UUID, limit: int) -> list[LedgerEntry]:
-        """Return the owner's oldest unsettled intents."""
+    async def open_entries(self, *, owner: UUID, after: Place | None, limit: int) -> LedgerPage:
+        """Return a page of the owner's intents in the order of age, without dead ones and refused ones not yet due."""
         ...
 
     async def adopt_orphans(
@@ -88,14 +121,23 @@ class IntentLog(Protocol):
 
     async def settle_target(
         self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], fetch: Fetch
-    ) -> Settled:
+    ) -> Settlement:
         """Under the ids' locks: read the source, make the target equal, delete the intents, in one transaction."""
         ...
 
     async def settle_source(
-        self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], push: Push
-    ) -> Settled:
-        """Under the ids' locks: read the target, make the source equal, delete the intents, in one transaction."""
+        self,
+        generation: int,
+        keys: Sequence[bytes],
+        intents: Sequence[UUID],
+        push: Push,
+        *,
+        owner: UUID,
+    ) -> Settlement:
+        """Commit an attempt; then, under the ids' locks, read the target, make the source equal, delete the intents.
+
+        Nothing is pushed for intents that are no longer the owner's.
+        """
         ...
 
 
@@ -106,8 +148,10 @@ class HintStore(Protocol):
         """Store hints in one request; they are visible to every reader when this returns."""
         ...
 
-    async def read(self, *, owner: UUID | None = None, limit: int) -> Sequence[Hint]:
-        """Return hints, of one owner or of all; up to ``limit``, in no particular order."""
+    async def read(
+        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
+    ) -> Sequence[Hint]:
+        """Return hints, of one owner or of all; up to ``limit``, in the order of their ids, behind ``after``."""
         ...
 
     async def count(self, generation: int | None = None) -> int:

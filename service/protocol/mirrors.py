@@ -1,6 +1,6 @@
 """The source as the resync sees it: read whole points, write whole points, pass a barrier."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from service.errors import SourceUnavailable
@@ -21,6 +21,10 @@ class BarrierStore(VectorStore, Protocol):
 
     async def drain(self, collection: str) -> None:
         """Return when every operation that Qdrant had accepted before has been applied (R9)."""
+        ...
+
+    async def on_replicas(self, collection: str, ids: Sequence[PointId]) -> set[PointId]:
+        """Return which of these ids most replicas have, asked of all of them (R12)."""
         ...
 
 
@@ -47,12 +51,25 @@ class SourceMirror:
         self._store = store
 
     def fetcher(self, collection: str) -> Fetch:
-        """Return a reader of whole points: payload and every vector."""
+        """Return a reader of whole points: payload and every vector.
+
+        An id counts as absent only where the replica that was read and the others agree (R12).
+        """
 
         async def fetch(ids: Sequence[PointId]) -> Sequence[Point]:
+            found = await read(ids)
+            absent = [point_id for point_id in ids if point_id not in found]
+            if absent and (elsewhere := await self._store.on_replicas(collection, absent)):
+                found |= await read([point_id for point_id in absent if point_id in elsewhere])
+                _agree(elsewhere, found)
+            return list(found.values())
+
+        async def read(ids: Sequence[PointId]) -> dict[PointId, Point]:
             request = PointRequest(ids=list(ids), with_payload=True, with_vector=True)
             records = await self._store.retrieve(collection, request)
-            return [Point(found.id, found.vectors or {}, found.payload or {}) for found in records]
+            return {
+                each.id: Point(each.id, each.vectors or {}, each.payload or {}) for each in records
+            }
 
         return fetch
 
@@ -76,6 +93,13 @@ class SourceMirror:
     async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:
         """Wait for the ids' queue."""
         await self._store.barrier(collection, ids)
+
+
+def _agree(elsewhere: set[PointId], found: Mapping[PointId, Point]) -> None:
+    """Raise ``SourceUnavailable`` unless what other replicas have was found at last: it was not only made just now."""
+    if missing := elsewhere - found.keys():
+        reason = f"has replicas that disagree about {len(missing)} points"
+        raise SourceUnavailable(reason, may_have_applied=False)
 
 
 class NoSource:

@@ -3,62 +3,40 @@
 Rule 1: an intent is settled only after the request that made it has a known end (R2); until then it is *open* here.
 Rule 2: what is copied is the authority's present state, never the operation, so retries and coalescing are harmless.
 Rule 3: an intent that cannot be settled stays in the database; the sweep finds it again. Memory holds only what is
-        under way, and at most ``_MOST_WAITING`` entries of it.
+        under way, and a bounded part of that.
 """
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from http import HTTPStatus
 from uuid import UUID
 
 import structlog
 
-from service.errors import (
-    CollectionNotFound,
-    RequestError,
-    SourceUnavailable,
-    StoreAnswered,
-    VecferryError,
-)
+from service.errors import CollectionNotFound, SourceUnavailable, VecferryError
 from service.metrics import ProxyMetrics
-from service.model.ids import decode_key
-from service.protocol.ledger import Intent, IntentLog, LedgerEntry, Settled
+from service.model.ids import PointId, decode_key
+from service.model.points import Point
+from service.protocol.lanes import Batch, Lanes, coalesced
+from service.protocol.ledger import Intent, IntentLog, LedgerEntry, Push, Settled, Settlement
 from service.protocol.mirrors import MirrorSource
+from service.protocol.refusals import may_still_land
+from service.protocol.suspects import Looked, Rereads, Suspects
+from service.protocol.sweep import PAGES_PER_ROUND, Sweep
 from service.protocol.watch import UnsettledWatch
 from service.stages import Side
 
 _log = structlog.get_logger(__name__)
 
-_WORKERS = 2
-_MOST_WAITING = 20_000
-_MOST_IDS_PER_RESYNC = 512
+_WORKERS = 3
 _SWEEP_SECONDS = 1.0
-_SWEEP_LIMIT = 2_000
-_LONGEST_BACKOFF_SECONDS = 10.0
-_REFUSED_SECONDS = 30.0
-_GATHER_SECONDS = 0.05
+_PINNED_SECONDS = 0.5
+_COPY_SECONDS = 15.0
+_BARRIER_SECONDS = 15.0
+_BARRIERS_AT_ONCE = 4
 _DRAIN_POLL_SECONDS = 0.02
-_MOST_IDS_LOGGED = 10
-_PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-
-
-@dataclass(slots=True)
-class _Backlog:
-    """The settleable intents of one generation and direction, oldest first."""
-
-    waiting: deque[LedgerEntry] = field(default_factory=deque)
-    singly: int = 0
-    """How many at the front go one by one, because together they were refused."""
-    is_taken: bool = False
-    failures: int = 0
-    not_before: float = 0.0
-
-
-_Lane = tuple[int, Side]
+_STOOD_STILL = "was not asked: the push is too old to be sent"
 
 
 class Resyncer:
@@ -80,11 +58,11 @@ class Resyncer:
         self._grace_seconds = grace_seconds
         self.watch = UnsettledWatch()
         self._open: set[UUID] = set()
-        self._suspects: OrderedDict[UUID, tuple[float, LedgerEntry]] = OrderedDict()
-        self._lanes: dict[_Lane, _Backlog] = {}
-        self._known: set[UUID] = set()
-        self._refused: dict[UUID, float] = {}
-        self._blind_until = 0.0
+        self._lanes = Lanes()
+        self._suspects = Suspects()
+        self._rereads = Rereads(grace_seconds)
+        self._doubted: set[UUID] = set()
+        self._sweep = Sweep(log, owner, grace_seconds)
         self._settled: dict[UUID, asyncio.Future[bool]] = {}
         self._work = asyncio.Event()
 
@@ -98,6 +76,11 @@ class Resyncer:
         self._open.discard(intent.id)
         self.watch.closed(intent.id)
 
+    def hinted(self, entry: LedgerEntry) -> None:
+        """Note that a request whose intent is a hint has a known end: the sweep finds it once it is in the ledger."""
+        self._open.discard(entry.id)
+        self.watch.closed(entry.id)
+
     def ended(self, entry: LedgerEntry) -> None:
         """Note that the intent's request has a known end: it may be settled from now on."""
         self._open.discard(entry.id)
@@ -110,12 +93,16 @@ class Resyncer:
     def suspected(self, entry: LedgerEntry) -> None:
         """Note that the request may still land: settle only after the grace period and a barrier."""
         self._metrics.unknown_outcomes.inc()
-        self._suspect(entry, self._grace_seconds)
+        self._suspect(entry, self._grace_seconds, is_doubted=True)
+
+    def inherited(self, entry: LedgerEntry) -> None:
+        """Note an intent whose request, another instance's, may still land; call before it is in the ledger."""
+        self._suspect(entry, self._grace_seconds, is_doubted=True)
 
     @property
     def is_idle(self) -> bool:
         """Whether this instance knows of nothing that is not settled."""
-        return not (self._open or self._suspects or self._known)
+        return not (self._open or self._suspects or self._lanes)
 
     async def drained(self, seconds: float) -> bool:
         """Wait until nothing is left to settle; false when something is after ``seconds``, or sooner if it must be."""
@@ -125,8 +112,8 @@ class Resyncer:
         return self.is_idle
 
     def _can_settle_before(self, deadline: float) -> bool:
-        is_busy = bool(self._open or self._known)
-        return is_busy or any(at < deadline for at, _ in self._suspects.values())
+        is_busy = bool(self._open or self._lanes)
+        return is_busy or self._suspects.is_any_due_before(deadline)
 
     def may_be_recovered(self, since: float) -> bool:
         """Say whether others may have taken over an intent that was committed at that monotonic time (R7)."""
@@ -134,12 +121,10 @@ class Resyncer:
 
     async def settled(self, entry: LedgerEntry, *, seconds: float) -> bool:
         """Wait until the intent is settled, and hurry; false when it is not after ``seconds``."""
-        if entry.id not in self._known:
+        if entry.id not in self._lanes:
             return False  # it found no room in memory and waits for the sweep
-        lane = self._lanes.get((entry.generation, entry.behind))
-        if lane is not None and not lane.failures:
-            lane.not_before = 0.0
-            self._work.set()
+        self._lanes.hurry(entry)
+        self._work.set()
         waiter = self._settled.setdefault(entry.id, asyncio.get_running_loop().create_future())
         try:
             return await asyncio.wait_for(asyncio.shield(waiter), seconds)
@@ -152,243 +137,223 @@ class Resyncer:
             for _ in range(_WORKERS):
                 tasks.create_task(self._work_on())
             # Apart, so that a source that does not answer holds up only what waits for it.
-            tasks.create_task(self._pass_suspects())
-            tasks.create_task(self._sweep())
+            tasks.create_task(self._again_and_again(self._sweep_once, "sweep"))
+            tasks.create_task(self._again_and_again(self._pass_suspects, "barriers"))
+            tasks.create_task(self._again_and_again(self._reread, "reread"))
 
-    def _suspect(self, entry: LedgerEntry, seconds: float) -> None:
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await work()
+            except VecferryError as error:
+                _log.warning("resync_work_failed", work=name, error=str(error))
+            except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
+                _log.exception("resync_work_broken", work=name)
+
+    def _suspect(self, entry: LedgerEntry, seconds: float, *, is_doubted: bool = False) -> None:
         self._open.discard(entry.id)
-        if len(self._suspects) < _MOST_WAITING:
-            self._suspects[entry.id] = (time.monotonic() + seconds, entry)
+        now = time.monotonic()
+        if self._suspects.add(entry, now + seconds):
+            if is_doubted:
+                self._doubted.add(entry.id)
         else:
             # Memory is bounded: the sweep finds it in the ledger, but not before it can be settled.
-            self._blind_until = time.monotonic() + self._grace_seconds
-            self.watch.closed(entry.id)
+            self._sweep.blind(now + self._grace_seconds)
+            self._leave(entry)
 
     def _enqueue(self, entries: Iterable[LedgerEntry]) -> None:
+        now = time.monotonic()
         for entry in entries:
-            if entry.id in self._known or len(self._known) >= _MOST_WAITING:
-                continue
-            self._known.add(entry.id)
-            lane = self._lanes.setdefault((entry.generation, entry.behind), _Backlog())
-            if not lane.waiting:
-                # What comes in a moment later shares one resync, and a client's next request goes first.
-                lane.not_before = max(lane.not_before, time.monotonic() + _GATHER_SECONDS)
-            lane.waiting.append(entry)
+            if not self._lanes.add(entry, now):
+                self._leave(entry)
         self._work.set()
+
+    def _leave(self, entry: LedgerEntry) -> None:
+        """Forget an intent that is not settled: the sweep finds it in the ledger."""
+        self.watch.left(entry.id, entry.generation)
+        self._doubted.discard(entry.id)
+        self._answer(entry, is_settled=False)
+
+    def _answer(self, entry: LedgerEntry, *, is_settled: bool) -> None:
+        waiter = self._settled.pop(entry.id, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(is_settled)
 
     async def _work_on(self) -> None:
         while True:
-            lane = self._next_lane()
-            if lane is None:
+            batch = self._lanes.take(time.monotonic())
+            if batch is None:
                 self._work.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._work.wait(), self._pause())
+                    pause = self._lanes.pause(time.monotonic())
+                    await asyncio.wait_for(self._work.wait(), pause)
                 continue
-            # To the end of the row: lanes take turns.
-            backlog = self._lanes[lane] = self._lanes.pop(lane)
-            backlog.is_taken = True
-            try:
-                await self._settle(lane, _next(backlog))
-            finally:
-                backlog.is_taken = False
+            await self._settle(batch)
+            self._work.set()  # a lane that waited for this one's end may go
 
-    def _next_lane(self) -> _Lane | None:
-        now = time.monotonic()
-        for lane, backlog in list(self._lanes.items()):
-            if not backlog.waiting and not backlog.is_taken:
-                del self._lanes[lane]
-            elif backlog.waiting and not backlog.is_taken and backlog.not_before <= now:
-                return lane
-        return None
-
-    def _pause(self) -> float | None:
-        later = [
-            lane.not_before for lane in self._lanes.values() if lane.waiting and not lane.is_taken
-        ]
-        return max(min(later) - time.monotonic(), 0.01) if later else None
-
-    async def _settle(self, lane: _Lane, entries: Sequence[LedgerEntry]) -> None:
-        backlog = self._lanes[lane]
+    async def _settle(self, batch: Batch) -> None:
+        behind, collection = batch.lane[1], batch.entries[0].collection
         try:
-            outcome = await self._settle_together(entries)
-        except VecferryError as error:
-            self._metrics.resyncs.labels(lane[1], "failed").inc()
-            _log.warning(
-                "resync_failed", collection=entries[0].collection, behind=lane[1], error=str(error)
-            )
-            self._failed(lane, entries, error)
-        except Exception:  # noqa: BLE001 - what nobody foresaw: the intents stay
-            self._metrics.resyncs.labels(lane[1], "failed").inc()
-            _log.exception("resync_broken", collection=entries[0].collection, behind=lane[1])
-            self._back_off(backlog, entries)
+            settlement = await self._settle_together(batch)
+        except asyncio.CancelledError:
+            self._lanes.failed(batch, time.monotonic())
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the intents stay
+            self._metrics.resyncs.labels(behind, "failed").inc()
+            is_ours = isinstance(error, VecferryError | TimeoutError)
+            report = _log.warning if is_ours else _log.exception
+            report("resync_failed", collection=collection, behind=behind, error=str(error))
+            self._failed(batch, error)
         else:
-            backlog.failures = 0
-            self._done(lane[1], entries, outcome)
+            self._metrics.resyncs.labels(behind, settlement.outcome).inc()
+            self._metrics.resync_points.labels(behind).inc(len(batch.keys))
+            self._done(batch, settlement)
 
-    def _failed(self, lane: _Lane, entries: Sequence[LedgerEntry], error: VecferryError) -> None:
-        backlog = self._lanes[lane]
-        if lane[1] is Side.SOURCE and _may_still_land(error):
-            # It could undo a later push: these ids are pushed again when it no longer can (R8).
-            self._back_off(backlog, ())
-            for entry in entries:
-                self._known.discard(entry.id)
-                self.suspected(entry)
-        elif not _is_refusal(error):
-            self._back_off(backlog, entries)
-        elif len(entries) > 1:
-            # One point that the other store refuses must not hold up its neighbours (R14).
-            backlog.singly = len(entries)
-            backlog.waiting.extendleft(reversed(entries))
-        else:
-            # It stays in the ledger, blocks the flip, and is tried again now and then.
-            ids = [decode_key(key) for key in entries[0].keys]
-            _log.error(
-                "point_refused",
-                collection=entries[0].collection,
-                behind=lane[1],
-                ids=ids[:_MOST_IDS_LOGGED],
-                of=len(ids),
-                error=str(error),
-            )
-            self._refused[entries[0].id] = time.monotonic() + _REFUSED_SECONDS
-            self._forget(entries, is_settled=False)
-
-    def _back_off(self, backlog: _Backlog, entries: Sequence[LedgerEntry]) -> None:
-        backlog.failures += 1
-        delay = min(0.1 * 2**backlog.failures, _LONGEST_BACKOFF_SECONDS)
-        backlog.not_before = time.monotonic() + delay
-        backlog.waiting.extendleft(reversed(entries))
-
-    async def _settle_together(self, entries: Sequence[LedgerEntry]) -> Settled:
-        first = entries[0]
-        keys = sorted({key for entry in entries for key in entry.keys})
-        intents = [entry.id for entry in entries]
-        if first.behind is Side.TARGET:
+    async def _settle_together(self, batch: Batch) -> Settlement:
+        (generation, behind), first = batch.lane, batch.entries[0]
+        intents = [entry.id for entry in batch.entries]
+        if behind is Side.TARGET:
             fetch = self._source.fetcher(first.collection)
-            return await self._log.settle_target(first.generation, keys, intents, fetch)
-        push = self._source.pusher(first.collection)
-        return await self._log.settle_source(first.generation, keys, intents, push)
-
-    def _done(self, behind: Side, entries: Sequence[LedgerEntry], outcome: Settled) -> None:
-        self._metrics.resyncs.labels(behind, outcome).inc()
-        self._metrics.resync_points.labels(behind).inc(sum(len(entry.keys) for entry in entries))
-        self._forget(entries, is_settled=outcome is not Settled.REVERSED)
-
-    def _forget(self, entries: Sequence[LedgerEntry], *, is_settled: bool) -> None:
-        for entry in entries:
-            self._known.discard(entry.id)
-            self.watch.closed(entry.id)
-            waiter = self._settled.pop(entry.id, None)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(is_settled)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            try:
-                await self._adopt()
-                if len(self._known) < _MOST_WAITING // 2 and self._blind_until < time.monotonic():
-                    self._take_up(await self._left_over())
-            except VecferryError as error:
-                _log.warning("sweep_failed", error=str(error))
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the sweep
-                _log.exception("sweep_broken")
-
-    def _take_up(self, left_over: Sequence[LedgerEntry]) -> None:
-        """Settle what the sweep found; behind a barrier when suspects were forgotten for want of room."""
-        if not self._blind_until:
-            self._enqueue(left_over)
-            return
-        for entry in left_over:
-            self._suspect(entry, 0.0)
-        if not left_over:
-            self._blind_until = 0.0
-
-    async def _adopt(self) -> None:
-        """Take over the intents of dead owners, as many as there is room for; their requests may still land."""
-        if len(self._suspects) >= _SWEEP_LIMIT:
-            return
-        orphans = await self._log.adopt_orphans(
-            owner=self._owner, silent_seconds=self._grace_seconds, limit=_SWEEP_LIMIT
+            # A collection that hangs must not keep a worker from the others. A push is never cut short.
+            async with asyncio.timeout(_COPY_SECONDS):
+                return await self._log.settle_target(generation, batch.keys, intents, fetch)
+        push = self._in_time(self._source.pusher(first.collection))
+        return await self._log.settle_source(
+            generation, batch.keys, intents, push, owner=self._owner
         )
-        for entry in orphans:
-            _log.info("orphan_adopted", intent=str(entry.id), collection=entry.collection)
-            self._suspects[entry.id] = (time.monotonic(), entry)
 
-    async def _left_over(self) -> list[LedgerEntry]:
-        """Return own intents that are in the ledger but neither open, suspect nor queued."""
-        before = self._open | self._suspects.keys() | self._known
-        entries = await self._log.open_entries(owner=self._owner, limit=_SWEEP_LIMIT)
-        # An id that was open before the read or is open now may have ended between: leave it to its request.
-        busy = before | self._open | self._suspects.keys()
-        now = time.monotonic()
-        self._refused = {found: until for found, until in self._refused.items() if until > now}
-        return [entry for entry in entries if entry.id not in busy | self._refused.keys()]
+    def _in_time(self, push: Push) -> Push:
+        """Return a push that is not sent when others may have recovered its intents and pushed newer data (R7)."""
+        began = time.monotonic()
+
+        async def pushed(present: Sequence[Point], absent: Sequence[PointId]) -> None:
+            if self.may_be_recovered(began):
+                raise SourceUnavailable(_STOOD_STILL, may_have_applied=False)
+            await push(present, absent)
+
+        return pushed
+
+    def _timely(self, push: Push, began: float) -> Push:
+        """Return a push that is not sent once others may have taken over its intents: it could land after theirs (R7)."""
+
+        async def timely(present: Sequence[Point], absent: Sequence[PointId]) -> None:
+            if self.may_be_recovered(began):
+                reason = "was not asked: half the grace period is over, others may push these ids"
+                raise SourceUnavailable(reason, may_have_applied=False)
+            await push(present, absent)
+
+        return timely
+
+    def _failed(self, batch: Batch, error: Exception) -> None:
+        lands_late = batch.lane[1] is Side.SOURCE and may_still_land(error)
+        gone = self._lanes.failed(batch, time.monotonic(), keep=not lands_late)
+        for entry in gone:
+            if lands_late and entry in batch.entries:
+                # It could undo a later push: these ids are pushed again when it no longer can (R8).
+                self.suspected(entry)
+            else:
+                self._leave(entry)
+
+    def _done(self, batch: Batch, settlement: Settlement) -> None:
+        self._lanes.done(batch)
+        for entry in batch.entries:
+            if entry.id in settlement.waiting:
+                self._suspect(entry, _PINNED_SECONDS)
+            elif entry.id in settlement.refused:
+                self._metrics.refused_intents.labels(entry.behind).inc()
+                self._leave(entry)
+            else:
+                self._finish(entry, settlement.outcome)
+
+    def _finish(self, entry: LedgerEntry, outcome: Settled) -> None:
+        self.watch.closed(entry.id)
+        self._answer(entry, is_settled=True)
+        if entry.id in self._doubted:
+            self._doubted.discard(entry.id)
+            if outcome is Settled.DONE:
+                self._plan_reread(entry, 0)
+
+    async def _sweep_once(self) -> None:
+        for orphan in await self._sweep.orphans(self._suspects.room):
+            _log.info("orphan_adopted", intent=str(orphan.id), collection=orphan.collection)
+            # Its owner was silent for the grace period; a push of his may have begun at the end of it.
+            wait = (
+                self._grace_seconds if orphan.behind is Side.SOURCE and orphan.attempt_by else 0.0
+            )
+            self._suspect(orphan, wait, is_doubted=True)
+        for _ in range(PAGES_PER_ROUND):
+            if not (self._lanes.has_room and self._sweep.may_read(time.monotonic())):
+                return
+            under_way, is_blind = set(self._open), self._sweep.is_blind
+            entries, met = await self._sweep.next_page()
+            # What was open before the read may have ended since: it is left to its request.
+            left_over = [entry for entry in entries if entry.id not in under_way]
+            self._take_up(left_over, is_blind=is_blind)
+            if met is not None:
+                self.watch.walked(met)
+                return
+
+    def _take_up(self, entries: Sequence[LedgerEntry], *, is_blind: bool) -> None:
+        """Settle what the sweep found, and nobody here works on; behind a barrier where it may still land."""
+        for entry in entries:
+            if entry.id in self._open or entry.id in self._suspects or entry.id in self._lanes:
+                continue
+            if entry.attempt_by not in {None, self._owner}:
+                self._suspect(entry, self._grace_seconds, is_doubted=True)
+            elif is_blind:
+                self._suspect(entry, 0.0, is_doubted=True)
+            else:
+                self._enqueue([entry])
 
     async def _pass_suspects(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            now = time.monotonic()
-            due: dict[_Lane, deque[LedgerEntry]] = {}
-            for at, entry in self._suspects.values():
-                if at <= now:
-                    due.setdefault((entry.generation, entry.behind), deque()).append(entry)
-            for entries in due.values():
-                try:
-                    await self._pass_barriers(entries)
-                except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
-                    _log.exception("barrier_broken", collection=entries[0].collection)
+        lanes = asyncio.Semaphore(_BARRIERS_AT_ONCE)
 
-    async def _pass_barriers(self, entries: deque[LedgerEntry]) -> None:
+        async def pass_one(batch: Batch) -> None:
+            async with lanes:
+                await self._pass_barrier(batch)
+
+        async with asyncio.TaskGroup() as tasks:
+            for batch in self._suspects.due(time.monotonic()):
+                tasks.create_task(pass_one(batch))
+
+    async def _pass_barrier(self, batch: Batch) -> None:
         """Pass a barrier for intents of one collection, then let them be settled; those that fail wait on."""
-        while entries:
-            passed = _coalesce(entries)
-            keys = {key for entry in passed for key in entry.keys}
-            try:
-                await self._source.barrier(passed[0].collection, [decode_key(k) for k in keys])
-            except CollectionNotFound:
-                pass  # no collection, no queue
-            except VecferryError as error:
-                _log.warning("barrier_failed", collection=passed[0].collection, error=str(error))
-                return
-            for entry in passed:
-                self._suspects.pop(entry.id, None)
-            self._enqueue(passed)
+        collection = batch.entries[0].collection
+        try:
+            async with asyncio.timeout(_BARRIER_SECONDS):
+                await self._source.barrier(collection, [decode_key(key) for key in batch.keys])
+        except CollectionNotFound:
+            pass  # no collection, no queue
+        except Exception as error:  # noqa: BLE001 - one collection's fault must not end the others' barriers
+            _log.warning("barrier_failed", collection=collection, error=str(error))
+            self._suspects.failed(batch, time.monotonic())
+            return
+        self._suspects.passed(batch)
+        self._enqueue(batch.entries)
 
+    async def _reread(self) -> None:
+        """Look again at ids whose request nobody saw end; no intent is needed under the ids' locks (R7)."""
+        due = self._rereads.due(time.monotonic())
+        turns = {reread.entry.id: reread.turn for reread in due}
+        for batch in coalesced([reread.entry for reread in due]):
+            looked = await self._look_again(batch)
+            self._metrics.rereads.labels(looked).inc(len(batch.entries))
+            if looked is not Looked.VOID:
+                step = 1 if looked is Looked.DONE else 0
+                for entry in batch.entries:
+                    self._plan_reread(entry, turns[entry.id] + step)
 
-def _may_still_land(error: VecferryError) -> bool:
-    """Say whether a push that failed so may yet take effect (R1)."""
-    match error:
-        case SourceUnavailable():
-            return error.may_have_applied
-        case StoreAnswered():
-            return not _is_refusal(error)
-        case _:
-            return False
+    async def _look_again(self, batch: Batch) -> Looked:
+        fetch = self._source.fetcher(batch.entries[0].collection)
+        try:
+            async with asyncio.timeout(_COPY_SECONDS):
+                settlement = await self._log.settle_target(batch.lane[0], batch.keys, (), fetch)
+        except (VecferryError, TimeoutError) as error:
+            _log.warning("reread_failed", generation=batch.lane[0], error=str(error))
+            return Looked.FAILED
+        return Looked.DONE if settlement.outcome is Settled.DONE else Looked.VOID
 
-
-def _is_refusal(error: VecferryError) -> bool:
-    """Say whether a store refused what it was given, rather than failed."""
-    match error:
-        case StoreAnswered():
-            is_clients = HTTPStatus.BAD_REQUEST <= error.code < HTTPStatus.INTERNAL_SERVER_ERROR
-            return is_clients and error.code not in _PASSING
-        case _:
-            return isinstance(error, RequestError)
-
-
-def _next(backlog: _Backlog) -> list[LedgerEntry]:
-    if backlog.singly:
-        backlog.singly -= 1
-        return [backlog.waiting.popleft()]
-    return _coalesce(backlog.waiting)
-
-
-def _coalesce(waiting: deque[LedgerEntry]) -> list[LedgerEntry]:
-    """Take intents from the front until a resync is full; at least one."""
-    taken = [waiting.popleft()]
-    ids = len(taken[0].keys)
-    while waiting and ids + len(waiting[0].keys) <= _MOST_IDS_PER_RESYNC:
-        ids += len(waiting[0].keys)
-        taken.append(waiting.popleft())
-    return taken
+    def _plan_reread(self, entry: LedgerEntry, turn: int) -> None:
+        if not self._rereads.add(entry, time.monotonic(), turn):
+            self._metrics.rereads.labels(Looked.DROPPED).inc()

@@ -15,9 +15,9 @@ from uuid import uuid4
 import orjson
 
 from service.control.state import CollectionState
-from service.errors import Overloaded, SourceUnavailable, StaleEpoch
+from service.errors import Overloaded, Refusal, SourceUnavailable, StaleEpoch
 from service.model.ids import PointId, encode_key, parse_point_id
-from service.protocol.commits import GroupCommit
+from service.protocol.commits import GroupCommit, Stored
 from service.protocol.ledger import Intent, LedgerEntry
 from service.protocol.outcome import Outcome, as_acknowledged, outcome
 from service.protocol.resync import Resyncer
@@ -27,6 +27,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _POINTS = "/points"
 _FILTER_PAGE = 1_000
+_FORM = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_STOOD_STILL = "the intent is too old for the write to be sent"
 _CHANGED = "the collection's stage changed while the write was under way; it may have taken effect"
 
 
@@ -90,6 +92,14 @@ class WriteRequest:
         return self.query.get("wait") == "true"
 
 
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    """A write's intent, and where it is."""
+
+    entry: LedgerEntry
+    stored: Stored
+
+
 class SourceWrites:
     """Carries out point writes of collections whose authority is the source."""
 
@@ -126,6 +136,16 @@ class SourceWrites:
             return replace(answer, body=as_acknowledged(answer.body))
         return answer
 
+    async def refused_form(self, request: WriteRequest) -> Answer | None:
+        """Return what the source says of a request that it cannot read, ``None`` when it can read it.
+
+        Its own words name the place in the client's request. It is asked of a collection that is not there: whatever
+        it makes of the body, nothing is written without an intent.
+        """
+        nowhere = f"/collections/{uuid4()}{_POINTS}{request.path.rpartition(_POINTS)[2]}"
+        answer = await self._forward(replace(request, path=nowhere))
+        return answer if answer.status in _FORM else None
+
     async def _by_ids(
         self, state: CollectionState, request: WriteRequest, ids: Sequence[PointId]
     ) -> Answer:
@@ -133,14 +153,16 @@ class SourceWrites:
         if not keys or state.generation is None:
             return await self._forward(request)
         may_owe = state.stage is not Stage.RAMP
-        entry = await self._intend(state, request, keys, owed=may_owe)
-        committed = time.monotonic()
-        answer = await self._forward_watched(request, entry)
-        if self._resyncer.may_be_recovered(committed):
-            entry = await self._intend_again(state, request, keys, owed=may_owe)
-        if not may_owe and not await self._resyncer.settled(
-            entry, seconds=self._ramp_answer_seconds
-        ):
+        began = time.monotonic()
+        cover = await self._intend(state, request, keys, owed=may_owe)
+        if self._resyncer.may_be_recovered(began):
+            # We stood still: the intent may be settled already, and the stage may have changed since (R7).
+            self._ended(cover)
+            raise StaleEpoch(_STOOD_STILL)
+        answer = await self._forward_watched(request, cover)
+        if self._resyncer.may_be_recovered(began):
+            cover = await self._intend_again(state, request, keys, owed=may_owe)
+        if not may_owe and not await self._is_told(cover):
             # The client is told before both stores have it: until then the source is read (R11). A
             # new intent, because a resync that is stuck holds the first one.
             await self._intend_again(state, request, keys, owed=True)
@@ -153,7 +175,7 @@ class SourceWrites:
         keys: tuple[bytes, ...],
         *,
         owed: bool,
-    ) -> LedgerEntry:
+    ) -> _Cover:
         """Commit an intent; it is open in the resyncer when this returns."""
         generation = state.generation or 0
         intent = Intent(
@@ -162,12 +184,12 @@ class SourceWrites:
         )  # fmt: skip
         self._resyncer.opened(intent)
         try:
-            await self._commits.commit(intent)
+            stored = await self._commits.commit(intent)
         except BaseException:
             # Should it be committed all the same, the sweep finds it: the request was never sent.
             self._resyncer.dropped(intent)
             raise
-        return LedgerEntry(intent.id, generation, state.name, Side.TARGET, keys)
+        return _Cover(LedgerEntry(intent.id, generation, state.name, Side.TARGET, keys), stored)
 
     async def _intend_again(
         self,
@@ -176,24 +198,41 @@ class SourceWrites:
         keys: tuple[bytes, ...],
         *,
         owed: bool,
-    ) -> LedgerEntry:
+    ) -> _Cover:
         """Cover a write that has ended once more, when its first intent may be gone or says too little (R7, R11)."""
         try:
-            entry = await self._intend(state, request, keys, owed=owed)
+            cover = await self._intend(state, request, keys, owed=owed)
         except StaleEpoch:
-            raise Overloaded(_CHANGED) from None
-        self._resyncer.ended(entry)
-        return entry
+            raise Overloaded(_CHANGED, Refusal.STAGE_CHANGED) from None
+        self._ended(cover)
+        return cover
 
-    async def _forward_watched(self, request: WriteRequest, entry: LedgerEntry) -> Answer:
+    async def _is_told(self, cover: _Cover) -> bool:
+        """Wait for the second store; say whether reads of it know of the write, one way or the other (R11).
+
+        A hint is owed, and nobody reads the target while this instance is marked (R6).
+        """
+        return cover.stored is Stored.HINT or await self._resyncer.settled(
+            cover.entry, seconds=self._ramp_answer_seconds
+        )
+
+    def _ended(self, cover: _Cover) -> None:
+        match cover.stored:
+            case Stored.LEDGER:
+                self._resyncer.ended(cover.entry)
+            case Stored.HINT:
+                self._resyncer.hinted(cover.entry)
+
+    async def _forward_watched(self, request: WriteRequest, cover: _Cover) -> Answer:
         """Forward a write whose intent is committed; whatever happens, its resync follows (R3)."""
+        entry = cover.entry
         try:
             answer = await self._forward(request)
         except SourceUnavailable as error:
             if error.may_have_applied:
                 self._resyncer.suspected(entry)
             else:
-                self._resyncer.ended(entry)
+                self._ended(cover)
             raise
         except BaseException:
             # The client went away or we are stopping: the request may have reached the source.
@@ -201,7 +240,7 @@ class SourceWrites:
             raise
         match outcome(answer.status, answer.body):
             case Outcome.ENDED:
-                self._resyncer.ended(entry)
+                self._ended(cover)
             case Outcome.QUEUED:
                 self._resyncer.queued(entry)
             case Outcome.UNKNOWN:
@@ -223,7 +262,8 @@ class SourceWrites:
         while True:
             found, offset, refusal = await self._resolve(request, touched.filter, offset)
             if refusal is not None:
-                return refusal
+                is_form = refusal.status in _FORM
+                return (await self.refused_form(request) if is_form else None) or refusal
             page = replace(request, body=_narrowed(request, found))
             ids = [*touched.ids, *(parse_point_id(value) for value in found)]
             with _nothing_repeated(is_first):
@@ -254,7 +294,12 @@ class SourceWrites:
     async def _one_by_one(
         self, state: CollectionState, request: WriteRequest, touched: Sequence[Touched]
     ) -> Answer:
-        """Run a batch that contains a filter as single-operation batches, in order; stop at the first error."""
+        """Run a batch that contains a filter as single-operation batches, in order; stop at the first error.
+
+        Qdrant reads a batch whole before it does anything: one that it cannot read has no effect here either.
+        """
+        if (refusal := await self.refused_form(request)) is not None:
+            return refusal
         results: list[Any] = []
         last: Answer | None = None
         for part, source in zip(touched, orjson.loads(request.body)["operations"], strict=True):
@@ -280,7 +325,7 @@ def _nothing_repeated(is_first: bool) -> Iterator[None]:  # noqa: FBT001 - a pla
     except StaleEpoch:
         if is_first:
             raise
-        raise Overloaded(_CHANGED) from None
+        raise Overloaded(_CHANGED, Refusal.STAGE_CHANGED) from None
 
 
 def _narrowed(request: WriteRequest, ids: list[Any]) -> bytes:

@@ -4,16 +4,16 @@ The intent is a transactional outbox of ids: it commits with the data or not at 
 not notice; the ledger grows and drains later.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from service.control.plane import ControlPlane
-from service.control.ports import ControlStore
 from service.control.state import CollectionState
-from service.errors import CollectionExists, CollectionNotFound, StaleEpoch
+from service.errors import CollectionNotFound, StaleEpoch
 from service.metrics import ProxyMetrics
-from service.model.operations import Operation, UpdateResult
+from service.model.operations import CreateIndex, DeleteIndex, Operation, UpdateResult
 from service.model.points import Hit, Page, Record
 from service.model.qdrant import (
     CollectionInfo,
@@ -23,11 +23,19 @@ from service.model.qdrant import (
     QueryRequest,
     ScrollRequest,
     UpdateCollection,
+    UpdateStatus,
 )
 from service.ports import VectorStore
+from service.protocol.description import with_index
 from service.protocol.ledger import Intent, LedgerEntry
 from service.protocol.resync import Resyncer
-from service.stages import Side, Stage
+from service.protocol.whole import WholeChanges
+from service.protocol.whole_log import Change, TargetCollections
+from service.stages import Side
+from service.steps import Step, reached
+from service.stores.configuration import updated
+
+_T = TypeVar("_T")
 
 _STALE_RETRIES = 3
 
@@ -58,39 +66,53 @@ class TargetAuthority:
         self,
         target: VectorStore,
         fenced: FencedStore,
-        source: VectorStore | None,
+        collections: TargetCollections,
         plane: ControlPlane,
-        control: ControlStore,
+        whole: WholeChanges,
         resyncer: Resyncer,
         metrics: ProxyMetrics,
     ) -> None:
         self._target = target
         self._fenced = fenced
-        self._source = source
+        self._collections = collections
         self._plane = plane
-        self._control = control
+        self._whole = whole
         self._resyncer = resyncer
         self._metrics = metrics
 
-    async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:  # noqa: ARG002
-        """Apply one change; committed when this returns, whatever ``wait`` says.
+    async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
+        """Apply one change; committed when this returns. Who does not ``wait`` reads what Qdrant would tell him.
 
-        A stage change that leaves Postgres in charge is met by trying again under the new epoch; the write was
-        refused whole. Raises ``StaleEpoch`` when the authority moved.
+        Raises ``StaleEpoch`` when the authority moved.
         """
+        match operation:
+            case CreateIndex() | DeleteIndex():
+                await self._change(
+                    collection, lambda before: with_index(before, operation), "index"
+                )
+                result = UpdateResult(0)
+            case _:
+                result = await self._current(lambda: self._apply_once(collection, operation))
+        return result if wait else replace(result, status=UpdateStatus.ACKNOWLEDGED)
+
+    async def _current(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Try again under the new epoch when a stage change leaves Postgres in charge: the first was refused whole."""
         for _ in range(_STALE_RETRIES):
             try:
-                return await self._apply_once(collection, operation)
+                return await attempt()
             except StaleEpoch:
                 self._metrics.stale_epochs.inc()
                 await self._plane.refresh()
-        return await self._apply_once(collection, operation)
+        return await attempt()
 
     async def _apply_once(self, collection: str, operation: Operation) -> UpdateResult:
         state = self._plane.view.state(collection)
         if state.epoch and state.authority is not Side.TARGET:
             message = "the collection's authority moved under the request"
             raise StaleEpoch(message)
+        if state.generation is None:
+            # Another instance may have made it a moment ago.
+            state = (await self._plane.refresh()).state(collection)
         if state.generation is None:
             raise CollectionNotFound(collection)
         outbox = uuid4() if state.is_mirrored else None
@@ -116,29 +138,38 @@ class TargetAuthority:
         return result
 
     async def create_collection(self, name: str, request: CreateCollection) -> bool:
-        """Create a collection that is complete from its first day: no source is involved."""
-        if await self._target.has_collection(name):
-            raise CollectionExists(name)
-        await self._control.adopt_target(name, request, actor="create collection")
-        await self._plane.refresh()
+        """Create a collection, complete from its first point; the source follows where it is mirrored."""
+        owner = self._plane.instance
+        await self._current(lambda: self._collections.create(name, request, owner=owner))
+        await self._committed(name)
         return True
 
     async def update_collection(self, name: str, request: UpdateCollection) -> bool:
-        """Change parameters on the target, and on a mirrored source first."""
-        source = self._mirrored_source(name)
-        if source is not None:
-            await source.update_collection(name, request)
-        return await self._target.update_collection(name, request)
+        """Change parameters; the source follows where it is mirrored."""
+        await self._change(
+            name, lambda before: replace(before, config=updated(before.config, request)), "update"
+        )
+        return True
 
     async def delete_collection(self, name: str) -> bool:
-        """Drop the collection, on a mirrored source first: a failure there leaves both as they were."""
-        source = self._mirrored_source(name)
-        if source is not None:
-            await source.delete_collection(name)
-        existed = await self._target.has_collection(name)
-        await self._control.retire(name, actor="delete collection")
-        await self._plane.refresh()
+        """Drop the collection; the source follows where it is mirrored."""
+        owner = self._plane.instance
+        existed = await self._current(lambda: self._collections.drop(name, owner=owner))
+        await self._committed(name)
         return existed
+
+    async def _change(self, name: str, change: Change, cause: str) -> None:
+        owner = self._plane.instance
+        await self._current(
+            lambda: self._collections.change(name, change, cause=cause, owner=owner)
+        )
+        self._whole.committed()
+
+    async def _committed(self, name: str) -> None:
+        reached(Step.OUTBOX_COMMITTED)
+        await self._plane.refresh()
+        self._whole.committed()
+        await self._whole.synced(name)
 
     async def collections(self) -> list[str]:
         """Return the collections that the target answers for, sorted."""
@@ -171,10 +202,6 @@ class TargetAuthority:
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points."""
         return await self._target.query(collection, request)
-
-    def _mirrored_source(self, name: str) -> VectorStore | None:
-        state = self._plane.view.state(name)
-        return self._source if state.stage is not Stage.COMPLETE and state.is_mirrored else None
 
 
 def _opened(state: CollectionState, outbox: UUID | None) -> Intent | None:

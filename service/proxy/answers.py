@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote, unquote
@@ -11,11 +12,19 @@ from starlette.types import ASGIApp, Scope
 from service.api.qdrant.parameters import parse_parameters
 from service.api.qdrant.touched import touched
 from service.control.state import CollectionState
-from service.errors import StaleEpoch, Unsupported, VecferryError
+from service.errors import (
+    Overloaded,
+    Refusal,
+    RequestError,
+    StaleEpoch,
+    Unsupported,
+    VecferryError,
+)
 from service.protocol.ledger import IntentLog
 from service.protocol.resync import Resyncer
 from service.protocol.source_writes import SourceWrites, WriteRequest
 from service.proxy import access
+from service.proxy.attempts import Attempts
 from service.proxy.calls import Call, Kind
 from service.proxy.comparing import shadow_read
 from service.proxy.exchange import Captured, Exchange
@@ -24,7 +33,6 @@ from service.proxy.routing import Route
 from shadow.reads import ShadowReads
 
 _QUESTION_SECONDS = 1.0
-"""How long a moved read waits to hear that the target is current, before the source answers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +46,18 @@ class Answers:
     shadow: ShadowReads
     target_app: ASGIApp
     target_key: str | None
+    attempts: Attempts
+    may_move: Callable[[], bool]
+    """Whether no instance is known to write without Postgres (R11)."""
+    ramp_read_seconds: float
+    """How long a moved read may take in all, before the source answers it."""
 
     async def by(
         self, chosen: Route, exchange: Exchange, call: Call, state: CollectionState
     ) -> None:
         """Answer by a route. Raises ``StaleEpoch`` when the stage changed: nothing was done then."""
+        if state.frozen and chosen in {Route.PASS, Route.PASS_AND_COMPARE}:
+            await self._check_published(state)
         match chosen:
             case Route.PASS:
                 await self.passer.forward(exchange, may_repeat=call.may_repeat)
@@ -73,7 +88,6 @@ class Answers:
         parse_parameters(exchange.query)
         if (coding := exchange.header(b"content-encoding")) not in {None, "identity"}:
             raise Unsupported(f"Content-Encoding: {coding}", "hides which points a write touches")
-        operations = touched(call.method, call.suffix.removeprefix("points"), body)
         request = WriteRequest(
             exchange.method,
             _physical_path(call, state),
@@ -81,6 +95,14 @@ class Answers:
             exchange.headers,
             body,
         )
+        try:
+            operations = touched(call.method, call.suffix.removeprefix("points"), body)
+        except RequestError:
+            refusal = await self.writes.refused_form(request)
+            if refusal is None:
+                raise
+            await exchange.answer(refusal.status, refusal.headers, refusal.body)
+            return
         answer = await self.writes.write(state, request, operations or ())
         await exchange.answer(answer.status, answer.headers, answer.body)
 
@@ -117,24 +139,51 @@ class Answers:
         The source is right at this stage: it also answers what the target cannot, or fails to.
         """
         await exchange.body()
-        captured = Captured()
-        if access.refusal(exchange, self.target_key) is None and await self._is_current(state):
-            scope = _scope(exchange, call, state)
-            await self.target_app(scope, exchange.replay(), captured.send)
-        if 0 < captured.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        captured = None
+        if access.refusal(exchange, self.target_key) is None and self.may_move():
+            captured = await self._attempted(exchange, call, state)
+        if captured is not None and 0 < captured.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             exchange.answered_by = "target"
             await captured.release(exchange)
         else:
             await self.passer.forward(exchange, may_repeat=call.may_repeat)
 
-    async def _is_current(self, state: CollectionState) -> bool:
+    async def _attempted(
+        self, exchange: Exchange, call: Call, state: CollectionState
+    ) -> Captured | None:
+        """Ask the target within the budget; ``None`` when it does not answer or lacks something."""
         try:
-            async with asyncio.timeout(_QUESTION_SECONDS):
-                return not await self._is_owing(state)
+            return await self.attempts.within(
+                self.ramp_read_seconds, self._from_unowing_target(exchange, call, state)
+            )
         except StaleEpoch:
             raise
         except (VecferryError, TimeoutError):
-            return False
+            return None
+
+    async def _from_unowing_target(
+        self, exchange: Exchange, call: Call, state: CollectionState
+    ) -> Captured | None:
+        if await self._is_owing(state):
+            return None
+        captured = Captured()
+        await self.target_app(_scope(exchange, call, state), exchange.replay(), captured.send)
+        return captured
+
+    async def _check_published(self, state: CollectionState) -> None:
+        """Let the source answer under a freeze only while the target is not right yet: writes go there at once (I7).
+
+        An instance that decides by the records waits for the freeze to end instead. Raises ``StaleEpoch``, and
+        ``Overloaded`` when Postgres does not say.
+        """
+        try:
+            async with asyncio.timeout(_QUESTION_SECONDS):
+                await self._is_owing(state)
+        except StaleEpoch:
+            raise
+        except (VecferryError, TimeoutError):
+            message = f"collection `{state.name}` is changing its stage, retry"
+            raise Overloaded(message, Refusal.STAGE_CHANGED) from None
 
     async def _is_owing(self, state: CollectionState) -> bool:
         if state.generation is None:

@@ -1,7 +1,6 @@
 """Requests about collections as wholes: the list, creation, changes, deletion, aliases; and the service's own paths."""
 
 import asyncio
-from http import HTTPStatus
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -13,37 +12,43 @@ from starlette.types import ASGIApp
 from service.api.envelope import ok
 from service.control.plane import ControlPlane
 from service.control.ports import ControlStore
+from service.control.register import REGISTER
 from service.control.sourced import create_request
 from service.control.state import CollectionState
 from service.errors import (
     CollectionNotFound,
+    Overloaded,
+    Refusal,
     RequestError,
     SourceUnavailable,
     StageError,
     Unsupported,
 )
 from service.ports import VectorStore
-from service.protocol.source_writes import Answer
+from service.protocol.whole import WholeChanges
+from service.proxy import hidden
 from service.proxy.answers import Answers
 from service.proxy.calls import Call, Kind
 from service.proxy.exchange import Exchange
 from service.proxy.passing import Passer
 from service.proxy.routing import Route
+from service.proxy.source_changes import SourceChanges
 from service.stages import Side, Stage
 
 _log = structlog.get_logger(__name__)
 
 _FIRST_SIGHT = "first sight"
-_ALIAS_SECONDS = 5.0
 _ROOT = "/"
+_ARMING_ATTEMPTS = 3
+_STALE_RETRIES = 3
 
 
 class WholeCollections:
     """Answers what no single collection's stage decides alone. ``source`` is ``None`` when there is no Qdrant."""
 
-    KINDS = frozenset({Kind.LIST, Kind.CREATE, Kind.UPDATE, Kind.DROP, Kind.ALIASES, Kind.SERVICE})
+    KINDS = frozenset(Kind) - {Kind.SEARCH, Kind.READ, Kind.WRITE, Kind.REPLACE}
 
-    def __init__(  # noqa: PLR0917 - the parts it is made of, wired once
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts it is made of, wired once
         self,
         plane: ControlPlane,
         control: ControlStore,
@@ -51,6 +56,7 @@ class WholeCollections:
         passer: Passer,
         answers: Answers,
         target_app: ASGIApp,
+        whole: WholeChanges,
     ) -> None:
         self._plane = plane
         self._control = control
@@ -58,6 +64,8 @@ class WholeCollections:
         self._passer = passer
         self._answers = answers
         self._target_app = target_app
+        self._whole = whole
+        self._changes = SourceChanges(plane, control, passer, whole)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def answer(self, exchange: Exchange, call: Call) -> None:
@@ -65,27 +73,39 @@ class WholeCollections:
         match call.kind:
             case Kind.LIST:
                 await self._list(exchange)
-            case Kind.CREATE:
-                await self._create(exchange, call)
-            case Kind.DROP:
-                await self._drop(exchange, call)
+            case Kind.CREATE | Kind.DROP | Kind.UPDATE | Kind.INDEX:
+                await exchange.body()  # before any lock: a client may take its time to send
+                await self._change(exchange, call)
             case Kind.ALIASES:
                 await self._aliases(exchange)
-            case Kind.UPDATE:
-                await self._update(exchange, call)
             case _:
                 await self._service(exchange, call)
 
-    async def armed(self, collection: str) -> None:
-        """Begin to mirror a collection that is written for the first time, when everything new is to be mirrored."""
+    async def armed(self, collection: str, exchange: Exchange) -> None:
+        """Begin to mirror a collection that is written for the first time, when everything new is to be mirrored.
+
+        Raises ``CollectionNotFound`` when there is none: it could be made before the write arrives, which then had no
+        intent. Raises ``StoreAnswered`` when Qdrant refuses the client.
+        """
         name = self._plane.view.physical(collection)
-        state = self._plane.view.state(name)
-        if state.generation is not None or state.stage is not Stage.DUALWRITE:
-            return
+        if _is_unarmed(self._plane.view.state(name)):
+            await self._arm_first(name, exchange)
+
+    async def _arm_first(self, name: str, exchange: Exchange) -> None:
         async with self._lock(name):
-            newest = (await self._plane.refresh()).state(name)
-            if newest.generation is None and newest.stage is Stage.DUALWRITE:
-                await self._arm(newest, is_new=False)
+            state = (await self._plane.refresh()).state(name)
+            if not _is_unarmed(state):
+                return
+            await self._changes.check_allowed(exchange, name)
+            for _ in range(_ARMING_ATTEMPTS):
+                await self._whole.free(name)
+                state = (await self._plane.refresh()).state(name)
+                if not _is_unarmed(state):
+                    return
+                if await self._arm(state):
+                    break
+        if _is_unarmed(self._plane.view.state(name)):
+            raise CollectionNotFound(name)
 
     async def sighted(self, collection: str) -> None:
         """Leave to Qdrant what is there and was never moved, although every new collection belongs to Postgres."""
@@ -104,28 +124,32 @@ class WholeCollections:
         """Return the lock under which this instance creates, drops and arms a collection."""
         return self._locks.setdefault(name, asyncio.Lock())
 
-    async def _arm(self, before: CollectionState, *, is_new: bool) -> None:
+    async def _arm(self, before: CollectionState) -> bool:
+        """Arm once; false when another change came first."""
         name = before.name
         if self._source is None:
-            return
+            return True
         try:
             config = create_request((await self._source.collection_info(name)).config)
-            await self._control.arm(name, config, actor=_FIRST_SIGHT, is_new=is_new, before=before)
+            await self._control.arm(name, config, actor=_FIRST_SIGHT, is_new=False, before=before)
         except CollectionNotFound:
-            return  # Qdrant will say so to the client
+            return True
         except StageError:
             _log.info("armed_elsewhere", collection=name)
+            return False
         except RequestError as error:
             _log.warning("collection_not_mirrored", collection=name, reason=str(error))
             await self._control.keep_off(name, actor=f"{_FIRST_SIGHT}: {error}")
         await self._plane.refresh()
+        await self._whole.synced(name)
+        return True
 
     async def _list(self, exchange: Exchange) -> None:
         states = self._plane.view.states
         on_target = {name for name, state in states.items() if state.authority is Side.TARGET}
         present = {name for name in on_target if states[name].generation is not None}
         if self._source is not None and not on_target:
-            await self._passer.forward(exchange, may_repeat=True)
+            await self._passer.forward_without(exchange, REGISTER)
             return
         if await self._answers.is_refused(exchange):
             return
@@ -137,56 +161,39 @@ class WholeCollections:
         result = {"collections": [{"name": name} for name in names]}
         await ok(Request(exchange.scope), result)(exchange.scope, exchange.replay(), exchange.send)
 
-    async def _create(self, exchange: Exchange, call: Call) -> None:
-        await exchange.body()  # before the lock: a client may take its time to send
-        async with self._lock(self._state(call).name):
+    async def _change(self, exchange: Exchange, call: Call) -> None:
+        """Change one collection as a whole, under the stage that is in force when the change begins."""
+        for _ in range(_STALE_RETRIES):
             state = self._state(call)
             if self._is_local(state):
                 await self._locally(exchange, call, state)
                 return
-            answer = await self._asked(exchange, state)
-            if answer.status == HTTPStatus.OK and state.is_mirrored:
-                newest = (await self._plane.refresh()).state(state.name)
-                if newest.is_mirrored and newest.generation == state.generation:
-                    await self._arm(newest, is_new=True)
-        # Only now: what the client writes next is mirrored.
-        await exchange.answer(answer.status, answer.headers, answer.body)
-
-    async def _drop(self, exchange: Exchange, call: Call) -> None:
-        await exchange.body()
-        async with self._lock(self._state(call).name):
-            state = self._state(call)
-            if self._is_local(state):
-                await self._locally(exchange, call, state)
+            if not state.is_mirrored:
+                await self._passed(exchange, state)
                 return
-            answer = await self._asked(exchange, state)
-            if answer.status == HTTPStatus.OK and state.is_mirrored and state.epoch:
-                await self._control.retire(state.name, actor="delete collection")
-                await self._plane.refresh()
-        await exchange.answer(answer.status, answer.headers, answer.body)
+            if (answer := await self._changes.make(exchange, call, state)) is not None:
+                # Only now: what the client writes next is mirrored.
+                await exchange.answer(answer.status, answer.headers, answer.body)
+                return
+        message = f"collection `{call.collection}` keeps changing"
+        raise Overloaded(message, Refusal.COLLECTION_CHANGING)
 
-    async def _update(self, exchange: Exchange, call: Call) -> None:
-        state = self._state(call)
-        if self._is_local(state):
-            await self._locally(exchange, call, state)
-        else:
+    async def _passed(self, exchange: Exchange, state: CollectionState) -> None:
+        """Let the source answer a change that nothing mirrors; a stage change waits for it."""
+        with self._plane.view.lease(state.name) as lease:
+            exchange.on_head = lease.end
             await self._passer.forward(exchange)
 
     async def _aliases(self, exchange: Exchange) -> None:
         names = _alias_names(await exchange.body())
+        hidden.refuse(names)
         view = self._plane.view
         moved = [name for name in names if view.state(view.physical(name)).authority is Side.TARGET]
         if moved or self._source is None:
             path = "POST /collections/aliases"
             raise Unsupported(path, f"cannot change aliases of {moved} while Postgres answers")
-        answer = await self._asked(exchange, None)
-        if answer.status == HTTPStatus.OK and any(s.is_mirrored for s in view.states.values()):
-            revision = await self._control.touch()
-            try:
-                # Before the answer: whoever writes to a new alias next is mirrored, on every instance.
-                await self._plane.confirmed_by_all(revision, seconds=_ALIAS_SECONDS)
-            except StageError as error:
-                _log.warning("alias_change_unconfirmed", reason=str(error))
+        states = {view.physical(name): view.state(view.physical(name)) for name in names}
+        answer = await self._changes.aliases(exchange, list(states.values()))
         await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _service(self, exchange: Exchange, call: Call) -> None:
@@ -207,19 +214,6 @@ class WholeCollections:
         exchange.answered_by = "target"
         await self._target_app(exchange.scope, exchange.replay(), exchange.send)
 
-    async def _asked(self, exchange: Exchange, state: CollectionState | None) -> Answer:
-        """Ask the source and hold the answer back."""
-        exchange.answered_by = "source"
-        body = await exchange.body()
-        with self._plane.view.lease(state.name if state else ""):
-            return await self._passer.send(
-                exchange.method,
-                exchange.path,
-                query=exchange.query,
-                headers=exchange.headers,
-                body=body,
-            )
-
     async def _locally(self, exchange: Exchange, call: Call, state: CollectionState) -> None:
         with self._plane.view.lease(state.name):
             await self._answers.by(Route.TARGET, exchange, call, state)
@@ -228,14 +222,23 @@ class WholeCollections:
         return state.authority is Side.TARGET or self._source is None
 
     def _state(self, call: Call) -> CollectionState:
+        """Return the state of what a request is about: only an own name is made or dropped, an alias never."""
         view = self._plane.view
-        return view.state(view.physical(call.collection))
+        return view.state(call.collection if _is_own_name(call) else view.physical(call.collection))
 
     def _is_all_complete(self) -> bool:
         """Say whether no collection, known or new, involves the source any more."""
         states = self._plane.view.states.values()
         first = self._plane.view.state("").stage
         return first is Stage.COMPLETE and all(state.stage is Stage.COMPLETE for state in states)
+
+
+def _is_own_name(call: Call) -> bool:
+    return call.kind in {Kind.CREATE, Kind.DROP}
+
+
+def _is_unarmed(state: CollectionState) -> bool:
+    return state.generation is None and state.is_mirrored and state.authority is Side.SOURCE
 
 
 def _alias_names(body: bytes) -> list[str]:

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge
+from service.proxy.bounds import Room
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -19,10 +20,13 @@ _READ_WHOLE_BYTES = 1024 * 1024
 class Exchange:
     """A request that is being answered.
 
-    ``status`` is 0 until the answer's head was sent; ``is_broken_off`` says that the body ended early.
+    ``status`` is 0 until the answer's head was sent; ``is_broken_off`` says that the body ended early. What is held of
+    the body takes ``room`` until ``close``.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, max_body_bytes: int, room: Room
+    ) -> None:
         self.scope = scope
         self.status = 0
         self.answered_by = "none"
@@ -31,6 +35,9 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._max_body_bytes = max_body_bytes
+        self._room = room
+        self._taken = 0
+        self._arrived = 0
         self._body: bytes | None = None
         self.on_head: Callable[[], None] = _nothing
         """Called when the answer begins."""
@@ -78,25 +85,43 @@ class Exchange:
     @property
     def is_small(self) -> bool:
         """Whether the body is announced as short enough to be held in memory rather than streamed."""
-        length = self.header(b"content-length")
-        return length is not None and int(length) <= _READ_WHOLE_BYTES
+        length = self._announced
+        return length is not None and length <= _READ_WHOLE_BYTES
+
+    @property
+    def _announced(self) -> int | None:
+        length = self.header(b"content-length") or ""
+        return int(length) if length.isdecimal() else None
 
     async def read_ahead(self) -> None:
-        """Read the body now if it is announced to be one that may be held. Raises ``ClientDisconnect``."""
-        length = self.header(b"content-length") or ""
-        if length.isdecimal() and int(length) <= self._max_body_bytes:
+        """Read the body now if it is announced to be one that may be held. Raises as :meth:`body`."""
+        length = self._announced
+        if length is not None and length <= self._max_body_bytes:
             await self.body()
 
     async def body(self) -> bytes:
-        """Read the whole body once. Raises ``BodyTooLarge`` or ``ClientDisconnect``."""
+        """Read the whole body once. Raises ``BodyTooLarge``, ``Overloaded`` or ``ClientDisconnect``."""
         if self._body is None:
+            self._hold(self._announced or 0)
             collected = bytearray()
             async for chunk in self.stream():
+                self._hold(len(collected) + len(chunk))
                 collected += chunk
-                if len(collected) > self._max_body_bytes:
-                    raise BodyTooLarge(self._max_body_bytes)
             self._body = bytes(collected)
         return self._body
+
+    def _hold(self, size: int) -> None:
+        """Have room for so many bytes of the body, of which some may be taken already."""
+        if size > self._max_body_bytes:
+            raise BodyTooLarge(self._max_body_bytes)
+        if size > self._taken:
+            self._room.take(size - self._taken)
+            self._taken = size
+
+    def close(self) -> None:
+        """Give back the room of the body; a second call does nothing."""
+        self._room.give_back(self._taken)
+        self._taken = 0
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; nothing keeps it. Raises ``ClientDisconnect`` when it ends early."""
@@ -116,7 +141,7 @@ class Exchange:
     def replay(self) -> Receive:
         """Return a ``receive`` that serves a body which was read already from its beginning."""
         if self._body is None:
-            return self._receive
+            return self._receive_held
         pending = [self._body]
 
         async def receive() -> Message:
@@ -125,6 +150,15 @@ class Exchange:
             return await self._receive()
 
         return receive
+
+    async def _receive_held(self) -> Message:
+        """Receive for an application that collects the body itself: its pieces take room as ours do."""
+        if not self._taken:
+            self._hold(self._announced or 0)
+        message = await self._receive()
+        self._arrived += len(message.get("body", b""))
+        self._hold(self._arrived)
+        return message
 
     async def send(self, message: Message) -> None:
         """Pass an ASGI message on, noting the status."""

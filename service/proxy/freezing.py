@@ -1,7 +1,7 @@
 """Writes that meet a stage change: they wait in a bounded queue until the new stage is in force."""
 
 from service.control.plane import ControlPlane
-from service.errors import Overloaded
+from service.errors import Overloaded, Refusal
 from service.metrics import ProxyMetrics
 
 
@@ -18,21 +18,17 @@ class FreezeQueue:
         self._held = 0
 
     async def pass_through(self, collection: str) -> None:
-        """Return when the collection takes writes. Raises ``Overloaded``, counted by reason."""
+        """Return when the collection takes writes. Raises ``Overloaded``."""
         name = self._plane.view.physical(collection)
         if not self._plane.view.state(name).frozen:
             return
         if self._held >= self._limit:
-            self._metrics.refused_writes.labels("queue_full").inc()
             message = f"collection `{name}` is changing its stage and too many writes wait"
-            raise Overloaded(message)
+            raise Overloaded(message, Refusal.FREEZE_QUEUE)
         self._held += 1
         self._metrics.held_writes.set(self._held)
         try:
             await self._plane.thawed(name, seconds=self._seconds)
-        except Overloaded:
-            self._metrics.refused_writes.labels("deadline").inc()
-            raise
         finally:
             self._held -= 1
             self._metrics.held_writes.set(self._held)

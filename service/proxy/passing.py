@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import orjson
 from starlette.requests import ClientDisconnect
 
 from service.errors import SourceUnavailable
@@ -36,6 +37,15 @@ class Passer:
         headers = [header for header in exchange.headers if header[0] != b"accept-encoding"]
         await self._forward(exchange, headers, copy, may_repeat=True)
         return bytes(copy)
+
+    async def forward_without(self, exchange: Exchange, name: str) -> None:
+        """Answer a list of collections from the source, without the one of this name."""
+        exchange.answered_by = "source"
+        answer = await self.send(
+            exchange.method, exchange.path, query=exchange.query, headers=exchange.headers, body=b""
+        )
+        body = _without(answer.body, name) if name.encode() in answer.body else answer.body
+        await exchange.answer(answer.status, answer.headers, body)
 
     async def _forward(
         self, exchange: Exchange, headers: Headers, copy: bytearray | None, *, may_repeat: bool
@@ -84,6 +94,17 @@ async def _pass_back(exchange: Exchange, passing: Passing, copy: bytearray | Non
         await exchange.send({"type": "http.response.body", "body": chunk, "more_body": not is_over})
     if not is_over:
         await exchange.send({"type": "http.response.body", "body": b""})
+
+
+def _without(body: bytes, name: str) -> bytes:
+    """Return a list of collections without one; what is no such list stays as it is."""
+    try:
+        answer = orjson.loads(body)
+        listed = answer["result"]["collections"]
+        answer["result"]["collections"] = [each for each in listed if each["name"] != name]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return body
+    return orjson.dumps(answer)
 
 
 async def _body(exchange: Exchange) -> Body:

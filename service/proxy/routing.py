@@ -34,6 +34,8 @@ def route(call: Call, state: CollectionState, view: View, tenant: str | None) ->
             return Route.MIRROR_FROM_SOURCE
         case Kind.REPLACE if state.is_mirrored:
             return Route.REFUSE
+        case Kind.SEARCH | Kind.READ if view.is_detached:
+            return Route.PASS
         case Kind.SEARCH | Kind.READ if state.stage is Stage.RAMP and _moves(state, view, tenant):
             return Route.TARGET_IF_CURRENT
         case Kind.SEARCH if state.stage in {Stage.SHADOW, Stage.RAMP}:

@@ -1,5 +1,6 @@
 """Reads what is under deploy/ as data, so that its tests can hold it against the code."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ def prometheus() -> Tree:
 def rules() -> list[Tree]:
     """Return the alerts of every group."""
     return [rule for group in _yaml(PROMETHEUS / "rules.yml")["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[Tree]:
+    """Return the panels of the dashboard."""
+    tree = json.loads((DEPLOY / "grafana" / "dashboards" / "vecferry.json").read_text())
+    return [panel for panel in tree["panels"] if panel["type"] != "row"]
 
 
 def env_example() -> dict[str, str]:

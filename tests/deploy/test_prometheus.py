@@ -9,10 +9,14 @@ from prometheus_client import CollectorRegistry
 
 from backfill.metrics import BackfillMetrics
 from service.config import Settings
+from service.errors import Refusal
 from service.metrics import ProxyMetrics
+from service.protocol.book import LineState
+from service.protocol.breaker import Circuit
+from service.stages import Side
 from shadow.compare import Outcome
 from shadow.metrics import ShadowMetrics
-from tests.deploy.files import PROMETHEUS, compose, prometheus, rules
+from tests.deploy.files import PROMETHEUS, compose, panels, prometheus, rules
 
 _OURS = re.compile(r"\bvecferry_\w+")
 _LABEL = re.compile(r'(?P<label>\w+)(?:=~|!~|!=|=)"(?P<values>[^"]*)"')
@@ -31,17 +35,67 @@ def test_targets_are_services_of_the_compose_file() -> None:
     assert "vecferry" in compose()["services"]
 
 
-def test_alerts_name_metrics_that_exist() -> None:
-    """An alert on a renamed metric would be silent for ever."""
+def _exposed() -> set[str]:
+    """Return the names of our samples, as they are scraped."""
     registry = CollectorRegistry()
     for metrics in (ProxyMetrics, ShadowMetrics, BackfillMetrics):
         metrics(registry)
-    families = list(registry.collect())
-    # A counter's family is named without the suffix that its samples carry.
-    exposed = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+    names = set()
+    for family in registry.collect():
+        # A counter's family is named without the suffix that its samples carry.
+        names.add(f"{family.name}_total" if family.type == "counter" else family.name)
+        if family.type == "histogram":
+            names.add(f"{family.name}_bucket")
+    return names
+
+
+def test_alerts_name_metrics_that_exist() -> None:
+    """An alert on a renamed metric would be silent for ever."""
     named = {name for rule in rules() for name in _OURS.findall(rule["expr"])}
     assert named
-    assert named <= exposed
+    assert named <= _exposed()
+
+
+def test_the_dashboard_names_metrics_that_exist() -> None:
+    """A panel of a renamed metric would be empty when it is needed."""
+    expressions = [target["expr"] for panel in panels() for target in panel["targets"]]
+    assert expressions
+    for expression in expressions:
+        assert (named := set(_OURS.findall(expression)))
+        assert named <= _exposed(), expression
+
+
+def test_the_dashboards_panels_have_places_of_their_own() -> None:
+    """Two panels in one place hide each other."""
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+
+
+@pytest.mark.parametrize(
+    ("label", "known"),
+    [("state", {*LineState, *Circuit}), ("behind", set(Side)), ("reason", set(Refusal))],
+)
+def test_label_values_exist(label: str, known: set[str]) -> None:
+    """A misspelt value would match nothing."""
+    expressions = [rule["expr"] for rule in rules()]
+    expressions += [target["expr"] for panel in panels() for target in panel["targets"]]
+    named = {
+        value
+        for expression in expressions
+        for hit in _LABEL.finditer(expression)
+        if hit["label"] == label
+        for value in hit["values"].split("|")
+    }
+    assert named <= known
 
 
 def test_alerts_on_shadow_reads_name_outcomes_that_exist() -> None:

@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from service.errors import Refusal
 from service.metrics import ProxyMetrics
 from service.stages import Side, Stage
 
@@ -14,10 +15,11 @@ def test_what_will_be_looked_for_is_there_from_the_start() -> None:
     for stage in Stage:
         assert f'vecferry_collections{{stage="{stage}"}} 0.0' in written
     for side in Side:
-        assert f'vecferry_ledger_size{{behind="{side}"}} 0.0' in written
+        for state in ("open", "failing", "dead"):
+            assert f'vecferry_ledger_size{{behind="{side}",state="{state}"}} 0.0' in written
         assert f'vecferry_intents_total{{behind="{side}"}} 0.0' in written
-    for reason in ("queue_full", "deadline"):
-        assert f'vecferry_refused_writes_total{{reason="{reason}"}} 0.0' in written
+    for reason in Refusal:
+        assert f'vecferry_refused_requests_total{{reason="{reason}"}} 0.0' in written
     for name in ("stale_epoch", "unknown_outcomes", "control_refresh_errors"):
         assert f"vecferry_{name}_total 0.0" in written
 

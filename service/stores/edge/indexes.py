@@ -1,18 +1,13 @@
-"""Payload index schemas: what a client wrote, what the engine takes, what collection info answers."""
+"""Payload index schemas as the engine takes them."""
 
 from typing import Any
 
 import qdrant_edge as edge
-from pydantic import TypeAdapter, ValidationError
 
-from service.errors import MalformedBody
 from service.model.qdrant import (
     DisabledStemmerParams,
     Language,
     Memory,
-    PayloadFieldSchema,
-    PayloadIndexInfo,
-    PayloadSchemaParams,
     PayloadSchemaType,
     SnowballParams,
     StopwordsSet,
@@ -20,17 +15,7 @@ from service.model.qdrant import (
     TokenizerType,
 )
 from service.stores.edge.enums import engine_enum
-
-_SCHEMA: TypeAdapter[Any] = TypeAdapter(PayloadFieldSchema)
-
-
-def parse_schema(schema: Any) -> PayloadSchemaType | PayloadSchemaParams:
-    """Return the model of a ``field_schema``; raises ``MalformedBody``."""
-    try:
-        parsed: PayloadSchemaType | PayloadSchemaParams = _SCHEMA.validate_python(schema)
-    except ValidationError as error:
-        raise MalformedBody(f"field_schema: {error.errors()[0]['msg']}") from error
-    return parsed
+from service.stores.payload_schema import parse_schema
 
 
 def engine_schema(schema: Any) -> Any:
@@ -41,18 +26,6 @@ def engine_schema(schema: Any) -> Any:
     values = {name: _engine_value(value) for name, value in parsed if name != "type"}
     params = getattr(edge, type(parsed).__name__)
     return params(**{name: value for name, value in values.items() if value is not None})
-
-
-def index_info(schema: Any, points: int) -> PayloadIndexInfo:
-    """Return what collection info says of one index."""
-    parsed = parse_schema(schema)
-    if isinstance(parsed, PayloadSchemaType):
-        return PayloadIndexInfo(data_type=parsed, points=points)
-    return PayloadIndexInfo(
-        data_type=PayloadSchemaType(parsed.model_dump()["type"].value),
-        params=parsed,
-        points=points,
-    )
 
 
 def _engine_value(value: Any) -> Any:

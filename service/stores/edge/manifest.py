@@ -13,7 +13,7 @@ from zlib import crc32
 from pydantic import BaseModel
 
 from service.model.qdrant import CreateCollection
-from service.stores.edge.indexes import parse_schema
+from service.stores.payload_schema import parse_schema
 
 FILE = "collection.json"
 _LONGEST_NAME = 180

@@ -21,7 +21,6 @@ from service.stores.configuration import collection_config
 from service.stores.edge.booleans import boolean_matches
 from service.stores.edge.failures import engine_errors
 from service.stores.edge.filters import engine_filter
-from service.stores.edge.indexes import index_info
 from service.stores.edge.manifest import Manifest
 from service.stores.edge.queries import QueryTranslator, order_by
 from service.stores.edge.values import (
@@ -31,6 +30,7 @@ from service.stores.edge.values import (
     our_id,
     our_record,
 )
+from service.stores.payload_schema import index_info
 
 _SCROLL_LIMIT = 10
 

@@ -5,9 +5,11 @@ back). ``vectors_<id>_<n>`` has one row per point that has the vector: a row the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from service.errors import CollectionExists, CollectionNotFound, Unsupported
 from service.model.qdrant import CreateCollection, Datatype, Distance
@@ -21,7 +23,7 @@ _PLAIN_DIMENSIONS = 2_000
 _SCHEMA = "vecferry_data"
 
 _COLUMNS = """
-    SELECT c.id, c.name, c.config::text, c.vectors, (
+    SELECT c.id, c.name, c.config::text, c.vectors, c.payload_schema::text, (
         SELECT n.nspname::text FROM pg_catalog.pg_extension e
         JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
     ) AS extension
@@ -65,6 +67,8 @@ class CollectionTables:
     config: CreateCollection
     points: Identifier
     vectors: Mapping[str, VectorTable]
+    payload_schema: Mapping[str, Any] = field(default_factory=dict)
+    """The ``field_schema`` of every field that has a payload index."""
 
 
 async def get(conn: Connection, name: str) -> CollectionTables:
@@ -111,6 +115,15 @@ async def names(conn: Connection) -> list[str]:
     return [row["name"] for row in rows]
 
 
+async def describe(conn: Connection, collection_id: int, payload_schema: Mapping[str, Any]) -> None:
+    """Store which payload indexes the collection has."""
+    await conn.execute(
+        "UPDATE vecferry.collections SET payload_schema = $2 WHERE id = $1",
+        collection_id,
+        dict(payload_schema),
+    )
+
+
 async def create(conn: Connection, name: str, config: CreateCollection) -> CollectionTables:
     """Create an empty collection in the current transaction.
 
@@ -147,6 +160,30 @@ async def drop(conn: Connection, name: str) -> bool:
     return deleted is not None
 
 
+async def unlink(conn: Connection, name: str) -> int | None:
+    """Forget the collection in the current transaction and return its number; its tables go with the leftovers."""
+    row = await conn.fetchrow(
+        "DELETE FROM vecferry.collections WHERE name = $1 RETURNING id, cardinality(vectors) AS vectors",
+        name,
+    )
+    if row is None:
+        return None
+    await conn.execute(
+        "INSERT INTO vecferry.leftovers (generation, vectors) VALUES ($1, $2)",
+        row["id"],
+        row["vectors"],
+    )
+    collection_id: int = row["id"]
+    return collection_id
+
+
+async def drop_tables(conn: Connection, collection_id: int, vectors: int) -> None:
+    """Drop the tables of a collection that is no longer in the catalogue."""
+    names = [f"points_{collection_id}", *(f"vectors_{collection_id}_{n}" for n in range(vectors))]
+    for name in names:
+        await conn.execute(f"DROP TABLE IF EXISTS {Identifier((_SCHEMA, name)).quoted()}")
+
+
 async def update(conn: Connection, collection_id: int, config: CreateCollection) -> None:
     """Store a changed configuration; sizes and distances stay what the tables are."""
     await conn.execute(
@@ -175,13 +212,25 @@ def _path(where: str, name: str) -> str:
 
 
 def _tables(row: Mapping[str, Any]) -> CollectionTables:
-    return _parsed(row["id"], row["name"], row["config"], tuple(row["vectors"]), row["extension"])
+    return _parsed(
+        row["id"],
+        row["name"],
+        row["config"],
+        tuple(row["vectors"]),
+        row["payload_schema"],
+        row["extension"],
+    )
 
 
 # Every request looks the collection up; its configuration is parsed once.
 @lru_cache(maxsize=1024)
-def _parsed(
-    collection_id: int, name: str, config: str, vectors: tuple[str, ...], extension: str
+def _parsed(  # noqa: PLR0917 - the columns
+    collection_id: int,
+    name: str,
+    config: str,
+    vectors: tuple[str, ...],
+    payload_schema: str,
+    extension: str,
 ) -> CollectionTables:
     request = CreateCollection.model_validate_json(config)
     params = vector_params(request)
@@ -200,6 +249,7 @@ def _parsed(
             )
             for number, vector in enumerate(vectors)
         },
+        payload_schema=orjson.loads(payload_schema),
     )
 
 

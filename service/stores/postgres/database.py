@@ -3,6 +3,7 @@
 Works through a transaction pooler: no named prepared statements, no session state; limits are then set per transaction.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import asyncpg
 import orjson
 from pgvector.asyncpg import register_vector
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, TargetUnavailable
 from service.stores.postgres.failures import translated
 
 Connection: TypeAlias = asyncpg.Connection
@@ -31,6 +32,8 @@ class Limits:
     """How long a transaction may wait; seconds."""
 
     connect: float = 5.0
+    release: float = 1.0
+    close: float = 10.0
     command: float = 30.0
     lock: float = 5.0
     idle_in_transaction: float = 60.0
@@ -44,12 +47,25 @@ class Limits:
 
 
 class Database:
-    """An open pool; all driver errors inside its contexts come out as ours."""
+    """A pool; all driver errors inside its contexts come out as ours.
 
-    def __init__(self, pool: asyncpg.Pool, *, pooled: bool, limits: Limits) -> None:
-        self._pool = pool
-        self._limits = limits
-        self.pooled = pooled
+    Until ``connect`` has succeeded once, everything on it raises ``TargetUnavailable`` at once.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        max_size: int = 10,
+        pooled: bool | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """``pooled`` says that the address is a transaction pooler (default: port 6543)."""
+        self.pooled = is_pooler(dsn) if pooled is None else pooled
+        self._dsn = dsn
+        self._max_size = max_size
+        self._limits = limits or Limits()
+        self._pool: asyncpg.Pool | None = None
 
     @classmethod
     async def open(
@@ -60,17 +76,24 @@ class Database:
         pooled: bool | None = None,
         limits: Limits | None = None,
     ) -> "Database":
-        """Connect; ``pooled`` says that the address is a transaction pooler (default: port 6543).
+        """Return a connected pool. Raises as ``connect`` does."""
+        database = cls(dsn, max_size=max_size, pooled=pooled, limits=limits)
+        await database.connect()
+        return database
 
-        Raises ``ConfigurationError`` when pgvector is missing or older than 0.8.
+    async def connect(self) -> None:
+        """Open the pool; a second call does nothing.
+
+        Raises ``TargetUnavailable``, and ``ConfigurationError`` when the login is refused or pgvector is missing or
+        older than 0.8.
         """
-        pooled = is_pooler(dsn) if pooled is None else pooled
-        limits = limits or Limits()
-        arguments: dict[str, Any] = {"dsn": dsn, "timeout": limits.connect}
-        if pooled:
+        if self._pool is not None:
+            return
+        arguments: dict[str, Any] = {"dsn": self._dsn, "timeout": self._limits.connect}
+        if self.pooled:
             arguments["statement_cache_size"] = 0
         else:
-            arguments["server_settings"] = limits.settings()
+            arguments["server_settings"] = self._limits.settings()
         with translated():
             schema = await _extension_schema(arguments)
 
@@ -78,22 +101,28 @@ class Database:
                 await _register_json(connection)
                 await register_vector(connection, schema=schema)
 
-            pool = await asyncpg.create_pool(
+            self._pool = await asyncpg.create_pool(
                 **arguments,
                 min_size=1,
-                max_size=max_size,
-                command_timeout=limits.command,
+                max_size=self._max_size,
+                command_timeout=self._limits.command,
                 init=prepare,
                 reset=_reset,
             )
-        return cls(pool, pooled=pooled, limits=limits)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection outside a transaction."""
+        pool = self._pool
+        if pool is None:
+            raise TargetUnavailable("has not been reached yet")
         with translated():
-            async with self._pool.acquire(timeout=self._limits.connect) as connection:
+            connection = await pool.acquire(timeout=self._limits.connect)
+            try:
                 yield connection
+            finally:
+                # A server that hangs must not hold whoever gave up waiting for it.
+                await pool.release(connection, timeout=self._limits.release)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -109,9 +138,16 @@ class Database:
             yield connection
 
     async def close(self) -> None:
-        """Wait for lent connections and close all."""
-        with translated():
-            await self._pool.close()
+        """Wait for lent connections and close all; after a while cut those that hang."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(self._limits.close):
+                with translated():
+                    await pool.close()
+        except TimeoutError:
+            pool.terminate()
 
 
 def is_pooler(dsn: str) -> bool:

@@ -5,7 +5,13 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from service.errors import ConfigurationError, StoreError, TargetUnavailable, WrongInput
+from service.errors import (
+    ConfigurationError,
+    StoreError,
+    TargetRefused,
+    TargetUnavailable,
+    WrongInput,
+)
 
 _REFUSED = (
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -19,9 +25,17 @@ _UNAVAILABLE = (
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    # A standby after a fail-over, or a disk that fails: not what was asked, but whom.
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
     asyncpg.InternalClientError,
     asyncpg.InterfaceError,
     OSError,
+)
+_CANNOT_HOLD = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.InternalServerError,
 )
 
 
@@ -30,8 +44,8 @@ def translated() -> Iterator[None]:
     """Raise the driver's and the network's errors as ours, chained.
 
     A value that Postgres cannot hold is ``WrongInput``, a refused login or missing right ``ConfigurationError``; a lost
-    connection, a time-out, an exhausted resource or a lost lock race is ``TargetUnavailable``; the rest is
-    ``StoreError``.
+    connection, a time-out, an exhausted resource or a lost lock race is ``TargetUnavailable``; a limit, a check or an
+    internal error that the statement ran into is ``TargetRefused``; the rest is ``StoreError``.
     """
     try:
         yield
@@ -43,7 +57,13 @@ def translated() -> Iterator[None]:
     except TimeoutError as error:
         raise TargetUnavailable("did not answer in time") from error
     except _UNAVAILABLE as error:
-        raise TargetUnavailable(f"is not available: {_line(error)}") from error
+        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+            # The driver's own: an argument that no statement can carry.
+            raise WrongInput(_line(error)) from error
+        raise TargetUnavailable("is not available", detail=_line(error)) from error
+    except _CANNOT_HOLD as error:
+        message = f"the target (Postgres) refused with {error.sqlstate}: {_line(error)}"
+        raise TargetRefused(message) from error
     except asyncpg.PostgresError as error:
         message = f"the target (Postgres) answered {error.sqlstate}: {_line(error)}"
         raise StoreError(message) from error

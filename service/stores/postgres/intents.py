@@ -1,17 +1,35 @@
 """The ledger in Postgres: intents, and the two resyncs that settle them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
-from service.model.ids import PointId, decode_key, pack_keys, unpack_keys
-from service.model.points import Point
-from service.protocol.ledger import Fetch, Intent, IntentLog, LedgerEntry, Push, Settled
-from service.stages import Side, Stage, authority, mirrors
-from service.stores.postgres import catalog, reads, writes
-from service.stores.postgres.catalog import CollectionTables
+from service.model.ids import pack_keys, unpack_keys
+from service.protocol.ledger import (
+    Fetch,
+    Intent,
+    IntentLog,
+    LedgerEntry,
+    LedgerPage,
+    Place,
+    Push,
+    Settled,
+    Settlement,
+)
+from service.protocol.refusals import is_refusal
+from service.stages import Side
+from service.steps import Step, reached
+from service.stores.postgres import reads, settling, writes
+from service.stores.postgres.copying import Write, apart, copied, items_of, pushed, together
 from service.stores.postgres.database import Connection, Database
+from service.stores.postgres.whole import pushable
+
+_DEAD_AFTER = 5
+_RETRY_SECONDS = 5
+_LONGEST_RETRY_SECONDS = 300
 
 # FOR SHARE waits for a stage change that holds the row and then sees its result; the join refuses the old epoch (R5).
 # An owner that was fenced has no row in instances and inserts nothing.
@@ -32,12 +50,18 @@ _INSERT = """
     RETURNING id
 """
 
-_OPEN = """
-    SELECT i.id, i.generation, c.name, i.behind, i.keys
+# What was refused waits longer each time, and a dead letter until somebody calls for it; both on the database's clock.
+_DUE = f"""
+    NOT i.dead AND (i.failed_at IS NULL OR i.failed_at < now() - make_interval(
+        secs => least({_LONGEST_RETRY_SECONDS}, {_RETRY_SECONDS} * 2 ^ greatest(i.failures - 1, 0))))
+"""
+
+_OPEN = f"""
+    SELECT i.id, i.generation, c.name, i.behind, i.keys, i.attempt_by, i.created_at
     FROM vecferry.intents AS i JOIN vecferry.collections AS c ON c.id = i.generation
-    WHERE i.owner = $1
-    ORDER BY i.created_at
-    LIMIT $2
+    WHERE i.owner = $1 AND (i.created_at, i.id) > ($2, $3) AND {_DUE}
+    ORDER BY i.created_at, i.id
+    LIMIT $4
 """
 
 _FENCE = """
@@ -46,25 +70,25 @@ _FENCE = """
     RETURNING id
 """
 
-# An owner without a row was fenced, or left in the middle of a write. What somebody holds is being settled.
-_ADOPT = """
+# An owner without a row was fenced, or left in the middle of a write. What somebody holds is being settled. Whose write
+# to the source may still land is kept with the intent: whoever reads it again must wait for that.
+_ADOPT = f"""
     WITH orphans AS (
-        SELECT id FROM vecferry.intents
-        WHERE owner <> $1 AND owner NOT IN (SELECT id FROM vecferry.instances)
-        ORDER BY created_at
+        SELECT id FROM vecferry.intents AS i
+        WHERE owner <> $1 AND owner NOT IN (SELECT id FROM vecferry.instances) AND {_DUE}
+        ORDER BY created_at, id
         LIMIT $2
         FOR UPDATE SKIP LOCKED
     ), mine AS (
-        UPDATE vecferry.intents SET owner = $1
+        UPDATE vecferry.intents SET owner = $1,
+            attempt_by = CASE behind WHEN 'target' THEN coalesce(attempt_by, owner) ELSE attempt_by END
         WHERE id IN (SELECT id FROM orphans)
-        RETURNING id, generation, behind, keys, created_at
+        RETURNING id, generation, behind, keys, attempt_by, created_at
     )
-    SELECT m.id, m.generation, c.name, m.behind, m.keys
+    SELECT m.id, m.generation, c.name, m.behind, m.keys, m.attempt_by, m.created_at
     FROM mine AS m JOIN vecferry.collections AS c ON c.id = m.generation
-    ORDER BY m.created_at
+    ORDER BY m.created_at, m.id
 """
-
-_HOLD = "SELECT id FROM vecferry.intents WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE"
 
 _OWING = """
     SELECT EXISTS (
@@ -76,26 +100,41 @@ _OWING = """
 """
 
 
+_BEGINNING = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
+
+
 class PostgresIntents:
     """``IntentLog`` on the target's database.
 
     Resyncs hold a connection for as long as Qdrant takes to answer; everything that a client waits for goes over
-    ``reserved``, which they cannot exhaust (R14).
+    ``reserved``, which they cannot exhaust (R14). After ``dead_after`` refusals an intent is a dead letter.
     """
 
-    def __init__(self, database: Database, reserved: Database | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        reserved: Database | None = None,
+        *,
+        dead_after: int = _DEAD_AFTER,
+    ) -> None:
         self._database = database
         self._reserved = reserved or database
+        self._dead_after = dead_after
+        self._known = settling.KnownTables()
 
     async def insert(self, intents: Sequence[Intent], *, owner: UUID) -> set[UUID]:
         """Commit the intents whose epoch is current, in one statement; return those that were taken."""
         async with self._reserved.connection() as connection:
             return await insert(connection, intents, owner=owner)
 
-    async def open_entries(self, *, owner: UUID, limit: int) -> list[LedgerEntry]:
-        """Return the owner's oldest unsettled intents."""
+    async def open_entries(self, *, owner: UUID, after: Place | None, limit: int) -> LedgerPage:
+        """Return a page of the owner's intents in the order of age, without dead ones and refused ones not yet due."""
+        after = after or _BEGINNING
         async with self._reserved.connection() as connection:
-            return [_entry(row) for row in await connection.fetch(_OPEN, owner, limit)]
+            rows = await connection.fetch(_OPEN, owner, after.created_at, after.id, limit)
+        is_last = len(rows) < limit
+        end = None if is_last else Place(rows[-1]["created_at"], rows[-1]["id"])
+        return LedgerPage([_entry(row) for row in rows], end)
 
     async def adopt_orphans(
         self, *, owner: UUID, silent_seconds: float, limit: int
@@ -130,36 +169,118 @@ class PostgresIntents:
 
     async def settle_target(
         self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], fetch: Fetch
-    ) -> Settled:
-        """Copy the source's present state of these ids to the target and delete the intents."""
+    ) -> Settlement:
+        """Copy the source's present state of these ids to the target and delete the intents.
+
+        Ids that Postgres refuses are set apart, and their intents narrowed to them.
+        """
+        try:
+            return await self._copy(generation, keys, intents, fetch, together)
+        except Exception as error:  # what nobody foresaw is set apart, too
+            if not is_refusal(error):
+                raise
+        return await self._copy(generation, keys, intents, fetch, apart)
+
+    async def _copy(
+        self,
+        generation: int,
+        keys: Sequence[bytes],
+        intents: Sequence[UUID],
+        fetch: Fetch,
+        write: Write,
+    ) -> Settlement:
         async with self._database.transaction() as connection:
             await writes.lock(connection, generation, keys)
-            tables = await _held_tables(connection, generation, intents, Side.SOURCE)
-            if not isinstance(tables, CollectionTables):
-                return await _discard(connection, tables, intents)
-            ids = [decode_key(key) for key in keys]
-            present = await fetch(ids)
-            await writes.mirror(connection, tables, present, _absent(ids, present))
-            await _delete(connection, intents)
-        return Settled.DONE
+            held = await settling.hold(connection, generation, keys, intents)
+            tables = await settling.tables_if_right(
+                connection, generation, Side.SOURCE, self._known
+            )
+            if isinstance(tables, Settled):
+                return await settling.close(connection, tables, held)
+            reached(Step.RESYNC_LOCKED)
+            # Also without the intent, which somebody may have settled or recovered too early (R7): under the
+            # ids' locks a copy to the target is older than any write of the new authority.
+            bad, undecided = await copied(connection, tables, keys, fetch, write)
+            settlement = await settling.conclude(
+                connection, held, bad, undecided, dead_after=self._dead_after
+            )
+            reached(Step.RESYNC_WRITTEN)
+        reached(Step.RESYNC_COMMITTED)
+        return settlement
 
     async def settle_source(
-        self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], push: Push
-    ) -> Settled:
+        self,
+        generation: int,
+        keys: Sequence[bytes],
+        intents: Sequence[UUID],
+        push: Push,
+        *,
+        owner: UUID,
+    ) -> Settlement:
         """Copy the target's present state of these ids to the source and delete the intents.
 
-        A write that commits while the copy is under way has an intent of its own and is copied after it.
+        A write that commits while the copy is under way has an intent of its own and is copied after it. Without its
+        intent nothing is pushed: the authority may have moved, and the push could undo a write there.
         """
+        attempted = await self._attempt(generation, keys, intents, owner)
+        if isinstance(attempted, Settlement):
+            return attempted
+        reached(Step.PUSH_ATTEMPTED)
+        free = [each for each in intents if each not in attempted]
+        settlement = await self._push(generation, keys, free, push, owner)
+        reached(Step.PUSH_SETTLED)
+        return replace(settlement, waiting=settlement.waiting | attempted)
+
+    async def _attempt(
+        self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], owner: UUID
+    ) -> Settlement | frozenset[UUID]:
+        """Commit an attempt and return the intents that another instance's push pins (R8)."""
         async with self._database.transaction() as connection:
             # Locks of their own space: pushes to the source take turns, writers never wait for one.
             await writes.lock(connection, -generation, keys)
-            tables = await _held_tables(connection, generation, intents, Side.TARGET)
-            if not isinstance(tables, CollectionTables):
-                return await _discard(connection, tables, intents)
-            present = await reads.whole_points(connection, tables, keys)
-            await push(present, _absent([decode_key(key) for key in keys], present))
-            await _delete(connection, intents)
-        return Settled.DONE
+            held = await settling.hold(connection, generation, keys, intents, owner=owner)
+            tables = await settling.tables_if_right(
+                connection, generation, Side.TARGET, self._known
+            )
+            if isinstance(tables, Settled):
+                return await settling.close(connection, tables, held)
+            if not held.given:
+                return Settlement(Settled.GONE)
+            if not await pushable(connection, generation):
+                return Settlement(Settled.DONE, waiting=frozenset(held.given))
+            pinned = await settling.attempt(connection, generation, held, owner)
+            return (
+                Settlement(Settled.DONE, waiting=pinned) if pinned == held.given.keys() else pinned
+            )
+
+    async def _push(
+        self,
+        generation: int,
+        keys: Sequence[bytes],
+        intents: Sequence[UUID],
+        push: Push,
+        owner: UUID,
+    ) -> Settlement:
+        async with self._database.transaction() as connection:
+            await writes.lock(connection, -generation, keys)
+            held = await settling.hold(
+                connection, generation, keys, intents, owner=owner, attempted=True
+            )
+            tables = await settling.tables_if_right(
+                connection, generation, Side.TARGET, self._known
+            )
+            if isinstance(tables, Settled):
+                return await settling.close(connection, tables, held)
+            if not (wanted := held.among(keys)):
+                return Settlement(Settled.GONE)
+            if not await pushable(connection, generation):  # R10
+                return Settlement(Settled.DONE, waiting=frozenset(held.given))
+            points = await reads.whole_points(connection, tables, wanted)
+            bad, undecided = await pushed(items_of(wanted, points), push)
+            reached(Step.PUSHED)
+            return await settling.conclude(
+                connection, held, bad, undecided, dead_after=self._dead_after
+            )
 
 
 async def insert(connection: Connection, intents: Sequence[Intent], *, owner: UUID) -> set[UUID]:
@@ -178,46 +299,6 @@ async def insert(connection: Connection, intents: Sequence[Intent], *, owner: UU
     return {row["id"] for row in rows}
 
 
-async def _held_tables(
-    connection: Connection, generation: int, intents: Sequence[UUID], right: Side
-) -> CollectionTables | Settled:
-    """Hold the intents and say where their data is, or why there is nothing to make equal.
-
-    Called after the ids were locked, in later statements. A change of authority needs an empty ledger, so it cannot
-    happen while an intent is held; the control row itself is not locked, because a store may be slow to answer.
-    Without the intent (somebody settled it, or recovered it too early, R7) only a copy to the target is safe: under the
-    ids' locks it is older than any write of the new authority. A push to the source could undo a write there.
-    """
-    held = await connection.fetch(_HOLD, list(intents))
-    stage = await connection.fetchval(
-        "SELECT stage FROM vecferry.control WHERE generation = $1", generation
-    )
-    is_safe = bool(held) or right is Side.SOURCE
-    if not is_safe or stage is None or not mirrors(Stage(stage)):
-        return Settled.GONE
-    if authority(Stage(stage)) is not right:
-        return Settled.REVERSED
-    tables = await catalog.by_id(connection, generation)
-    return Settled.GONE if tables is None else tables
-
-
-async def _discard(connection: Connection, settled: Settled, intents: Sequence[UUID]) -> Settled:
-    if settled is Settled.GONE:
-        await _delete(connection, intents)
-    return settled
-
-
-async def _delete(connection: Connection, intents: Sequence[UUID]) -> None:
-    await connection.execute(
-        "DELETE FROM vecferry.intents WHERE id = ANY ($1::uuid[])", list(intents)
-    )
-
-
-def _absent(ids: Sequence[PointId], present: Sequence[Point]) -> list[PointId]:
-    found = {point.id for point in present}
-    return [point_id for point_id in ids if point_id not in found]
-
-
 def _entry(row: asyncpg.Record) -> LedgerEntry:
     return LedgerEntry(
         id=row["id"],
@@ -225,6 +306,7 @@ def _entry(row: asyncpg.Record) -> LedgerEntry:
         collection=row["name"],
         behind=Side(row["behind"]),
         keys=tuple(unpack_keys(row["keys"])),
+        attempt_by=row["attempt_by"],
     )
 
 

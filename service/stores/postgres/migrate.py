@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from service.errors import ConfigurationError
-from service.stores.postgres.database import Connection, is_pooler
+from service.stores.postgres.database import Connection, Limits, is_pooler
 from service.stores.postgres.failures import translated
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ async def migrate(dsn: str) -> list[str]:
     """
     with translated():
         cache = {"statement_cache_size": 0} if is_pooler(dsn) else {}
-        connection = await asyncpg.connect(dsn, **cache)
+        connection = await asyncpg.connect(dsn, timeout=Limits().connect, **cache)
         try:
             applied = []
             async with connection.transaction():

@@ -59,9 +59,10 @@ async def copy_points(
     tables: CollectionTables,
     rows: Batch,
     absent: Sequence[bytes],
-    version: int,
 ) -> None:
     """Write the points' rows and the absent ones' tombstones, only where they differ from what is there.
+
+    The operation's number is taken by the statement itself, which saves a resync a round trip.
 
     All keys go into one statement, ascending, as a backfill's page does: two would take their rows in an order
     of their own and could deadlock with it. Payloads are compared as text: jsonb takes 1 and 1.0 for equal,
@@ -77,9 +78,8 @@ async def copy_points(
         sql(
             "INSERT INTO ",
             tables.points,
-            " AS p (key, payload, deleted, version) SELECT given.key, given.payload, given.deleted, ",
-            Argument(version),
-            "::bigint FROM unnest(",
+            " AS p (key, payload, deleted, version) SELECT given.key, given.payload, given.deleted,"
+            " (SELECT nextval('vecferry.operations')) FROM unnest(",
             Argument(keys),
             "::bytea[], ",
             Argument([payloads[key] for key in keys]),

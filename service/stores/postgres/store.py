@@ -18,7 +18,7 @@ from service.model.qdrant import (
 )
 from service.ports import VectorStore
 from service.stores.configuration import collection_config, updated
-from service.stores.postgres import catalog, hnsw, reads, search, writes
+from service.stores.postgres import catalog, hnsw, reads, schema, search, writes
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
 
@@ -77,7 +77,10 @@ class PgStore:
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:  # noqa: ARG002
         """Apply one change as a whole or not at all; always visible when this returns."""
         async with self._database.transaction() as conn:
-            tables = await catalog.get_shared(conn, collection)
+            # A hook that fences the write holds the control row, which every drop takes before the collection's
+            # own: to hold that one first would be the way round in which the two wait for each other.
+            read = catalog.get_shared if self._on_write is None else catalog.get
+            tables = await read(conn, collection)
             keys = await writes.resolve(conn, tables, operation)
             await writes.lock(conn, tables.id, keys)
             if self._on_write is not None:
@@ -95,7 +98,7 @@ class PgStore:
                 indexed_vectors_count=await hnsw.indexed_vectors(conn, tables),
                 segments_count=1,
                 config=collection_config(tables.config),
-                payload_schema={},
+                payload_schema=await schema.payload_schema(conn, tables),
             )
 
     async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:

@@ -117,8 +117,7 @@ async def mirror(
     """
     batch = rows.batch(tables, present)
     gone = [key for key in sorted_keys(absent) if key not in batch]
-    version = await rows.next_version(conn)
-    await rows.copy_points(conn, tables, batch, gone, version)
+    await rows.copy_points(conn, tables, batch, gone)
     await rows.replace_vectors(conn, tables, batch, gone)
 
 

@@ -76,6 +76,20 @@ class QdrantHttp:
         when there was no answer, ``CollectionNotFound``, or ``StoreAnswered`` for every other
         error answer.
         """
+        status, answer = await self._exchange(method, path, body, params)
+        return _result(answer, status)
+
+    async def version(self) -> str:
+        """Return the version that this Qdrant says it has. Raises as ``request`` does."""
+        status, answer = await self._exchange("GET", "/", None, None)
+        try:
+            return str(orjson.loads(answer)["version"])
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise StoreAnswered(status, answer) from error
+
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None, params: Mapping[str, str] | None
+    ) -> tuple[int, bytes]:
         url = URL(self._base + path, encoded=True)
         async with (
             failures(),
@@ -84,7 +98,7 @@ class QdrantHttp:
             answer = await response.read()
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise _answered(response.status, answer, path)
-        return _result(answer, response.status)
+        return response.status, answer
 
     def _open(self) -> aiohttp.ClientSession:
         # Made on first use, because a session belongs to the event loop that runs then.
@@ -111,14 +125,14 @@ async def failures() -> AsyncIterator[None]:
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        reason = f"cannot be reached: {error}"
-        raise SourceUnavailable(reason, may_have_applied=False) from error
+        reason = "cannot be reached"
+        raise SourceUnavailable(reason, may_have_applied=False, detail=error) from error
     except TimeoutError as error:
         reason = "did not answer in time"
         raise SourceUnavailable(reason) from error
     except (aiohttp.ClientError, OSError) as error:
-        reason = f"dropped the connection: {error}"
-        raise SourceUnavailable(reason) from error
+        reason = "dropped the connection"
+        raise SourceUnavailable(reason, detail=error) from error
 
 
 async def once(

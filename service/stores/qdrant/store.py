@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from service.control.register import REGISTER
 from service.errors import CollectionExists, SourceUnavailable, StoreAnswered
-from service.model.ids import PointId
+from service.model.ids import PointId, parse_point_id
 from service.model.operations import ByFilter, ByIds, DeletePayload, Operation, UpdateResult
 from service.model.points import Hit, Page, Record
 from service.model.qdrant import (
@@ -38,9 +39,10 @@ class QdrantStore:
         self._http = http
 
     async def collections(self) -> list[str]:
-        """Return the names of all collections, sorted."""
+        """Return the names of all collections but our own, sorted."""
         result = await self._http.request("GET", "/collections")
-        return sorted(collection["name"] for collection in result["collections"])
+        names = {collection["name"] for collection in result["collections"]}
+        return sorted(names - {REGISTER})
 
     async def has_collection(self, name: str) -> bool:
         """Say whether the collection exists; an alias counts."""
@@ -138,6 +140,19 @@ class QdrantStore:
         if result.status is not UpdateStatus.COMPLETED:
             reason = f"answered a barrier with {result.status}"
             raise SourceUnavailable(reason)
+
+    async def on_replicas(self, collection: str, ids: Sequence[PointId]) -> set[PointId]:
+        """Return which of these ids most replicas have, asked of all of them (rule R12)."""
+        request = PointRequest(ids=list(ids), with_payload=False, with_vector=False)
+        # `quorum` asks every replica and returns what most have. `all` asks the same and returns only what
+        # none lacks: it would call a point absent that a single lagging replica has not got yet.
+        result = await self._http.request(
+            "POST",
+            f"{encode.collection_path(collection)}/points",
+            body=encode.model_json(request),
+            params={"consistency": "quorum"},
+        )
+        return {parse_point_id(point["id"]) for point in result}
 
     async def _post(
         self,

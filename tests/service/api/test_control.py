@@ -45,8 +45,11 @@ async def test_without_the_operators_key_nothing_happens(
         await api.get("/v1/control/status", headers=headers),
         await api.put(STAGE, json={"stage": "off"}, headers=headers),
         await api.post("/v1/control/collections/a%20b/verify", headers=headers),
+        await api.get("/v1/control/ledger", headers=headers),
+        await api.get("/v1/control/ledger/count", headers=headers),
+        await api.post("/v1/control/ledger/retry", json={}, headers=headers),
     ]
-    assert [answer.status_code for answer in answers] == [401] * 3
+    assert [answer.status_code for answer in answers] == [401] * 6
     assert (await api.get("/v1/control/status")).json()["collections"][0]["stage"] == "dualwrite"
 
 
@@ -66,6 +69,7 @@ async def test_the_status_says_what_it_could_not_read(api: httpx.AsyncClient) ->
     assert collection == {
         "name": "a b", "stage": "dualwrite", "percent": 100, "epoch": 1, "frozen": False,
         "authority": "source", "backfilled": True, "ledger": 0, "points": 0, "backfill": None,
+        "unsettled": {"open": 0, "failing": 0, "dead": 0, "hint": 0},
     }  # fmt: skip
 
 

@@ -9,12 +9,16 @@ from starlette.requests import Request
 from structlog.testing import capture_logs
 
 from service import errors
+from service.api.envelope import watch_refusals
 from service.api.errors import answer, status_of
 from service.errors import (
     CollectionNotFound,
+    ConfigurationError,
     Overloaded,
+    SourceUnavailable,
     StaleEpoch,
     StoreAnswered,
+    StoreError,
     TargetUnavailable,
     VecferryError,
 )
@@ -68,6 +72,38 @@ def test_what_may_be_retried_says_when(error: VecferryError) -> None:
 def test_a_lost_store_is_503() -> None:
     """A store that cannot be reached is not the caller's fault."""
     assert answer(_request(), TargetUnavailable("is down")).status_code == 503
+
+
+@pytest.mark.parametrize("error", [SourceUnavailable, TargetUnavailable])
+def test_clients_are_not_told_where_a_store_is(
+    error: type[SourceUnavailable] | type[TargetUnavailable],
+) -> None:
+    """The operator reads the address in the log; the client reads what happened, and to try again."""
+    request = _request()
+    noted = watch_refusals(request.scope)
+    got = answer(request, error("cannot be reached", detail="host 10.1.2.3:6333 refused"))
+    assert (got.status_code, got.headers["retry-after"]) == (503, "1")
+    text = orjson.loads(got.body)["status"]["error"]
+    assert text.endswith("cannot be reached")
+    (refused,) = noted
+    assert (refused.reason, refused.detail) == (
+        error.refusal,
+        f"{text}: host 10.1.2.3:6333 refused",
+    )
+
+
+def test_a_store_error_says_nothing_to_clients() -> None:
+    """A database's own message may quote values, names and users; it goes to the log."""
+    got = answer(_request(), StoreError("the target answered 42501: permission denied for x"))
+    assert orjson.loads(got.body)["status"]["error"] == "Service unavailable: a store failed"
+
+
+def test_a_wrong_setting_is_logged_and_not_shown() -> None:
+    """A password that was changed under us is the operator's to see."""
+    with capture_logs() as logs:
+        got = answer(_request(), ConfigurationError("user `vecferry` was refused"))
+    assert (got.status_code, b"vecferry" in got.body) == (500, False)
+    assert logs[0]["error"] == "user `vecferry` was refused"
 
 
 def test_what_a_store_answered_is_passed_on() -> None:

@@ -12,6 +12,7 @@ from service.metrics import ProxyMetrics
 from service.stages import Stage
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
+from tests.service.control.fakes import MemoryRegister
 
 
 @dataclass
@@ -31,6 +32,12 @@ class Aliases:
 def control(database: Database) -> PostgresControl:
     """The control table of a fresh database."""
     return PostgresControl(database)
+
+
+@pytest.fixture
+def register() -> MemoryRegister:
+    """An empty register."""
+    return MemoryRegister()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from service.control import change as change_module
 from service.control.change import StageChanges
 from service.control.plane import ControlPlane
+from service.control.recorder import Recorder
+from service.control.sealing import Seals
 from service.errors import CollectionNotFound, StageError, TargetUnavailable
 from service.model.qdrant import CreateCollection
 from service.stages import Stage
@@ -18,6 +20,7 @@ from service.stores.postgres.database import Database
 from service.stores.postgres.intents import PostgresIntents
 from service.stores.postgres.store import PgStore
 from tests.service.control.conftest import Aliases, plane_on
+from tests.service.control.fakes import MemoryRegister
 from tests.service.running import running, until
 from tests.service.stores.postgres.staged import CONFIG, current, intent_of, ledger
 
@@ -45,13 +48,25 @@ def source() -> Source:
 
 @pytest.fixture
 async def changes(
-    plane: ControlPlane, control: PostgresControl, source: Source
+    plane: ControlPlane, control: PostgresControl, source: Source, register: MemoryRegister
 ) -> AsyncIterator[StageChanges]:
     """Stage changes of a running instance, with a short freeze."""
     async with running(plane.run()):
-        yield StageChanges(
-            plane, control, read_source_config=source.config, freeze_seconds=_FREEZE_SECONDS
-        )
+        yield changes_of(plane, control, source, register)
+
+
+def changes_of(
+    plane: ControlPlane, control: PostgresControl, source: Source, register: MemoryRegister
+) -> StageChanges:
+    """Return stage changes of an instance."""
+    recorder = Recorder(plane, register, control)
+    return StageChanges(
+        plane,
+        control,
+        Seals(recorder, register, register, control, seconds=_FREEZE_SECONDS, grace_seconds=1.0),
+        read_source_config=source.config,
+        freeze_seconds=_FREEZE_SECONDS,
+    )
 
 
 _FREEZE_SECONDS = 2.0
@@ -275,15 +290,17 @@ async def test_a_change_by_somebody_else_meanwhile_is_refused(
 
 
 async def test_two_flips_at_once_do_not_mix(
-    changes: StageChanges, control: PostgresControl, aliases: Aliases, source: Source
+    changes: StageChanges,
+    control: PostgresControl,
+    aliases: Aliases,
+    source: Source,
+    register: MemoryRegister,
 ) -> None:
     """Of two instances that flip together one wins and the other is refused; nothing stays frozen."""
     await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
     second = plane_on(control, aliases)
     await second.start()
-    rival = StageChanges(
-        second, control, read_source_config=source.config, freeze_seconds=_FREEZE_SECONDS
-    )
+    rival = changes_of(second, control, source, register)
     async with running(second.run()):
         outcomes = await asyncio.gather(
             changes.change("c", Stage.LIVE, percent=100, actor="ops"),
@@ -313,12 +330,16 @@ async def test_abandoning_drops_the_tables_when_everybody_knows(
 
 @pytest.mark.parametrize("wanted", [Stage.OFF, Stage.DUALWRITE])
 async def test_a_default_stage_can_be_left_or_made_real(
-    control: PostgresControl, aliases: Aliases, source: Source, wanted: Stage
+    control: PostgresControl,
+    aliases: Aliases,
+    source: Source,
+    register: MemoryRegister,
+    wanted: Stage,
 ) -> None:
     """Where everything is mirrored from its first write on, a collection can be kept out of it, or armed before."""
     plane = plane_on(control, aliases, default=Stage.DUALWRITE)
     await plane.start()
-    changes = StageChanges(plane, control, read_source_config=source.config, freeze_seconds=1)
+    changes = changes_of(plane, control, source, register)
     state = await changes.change("c", wanted, percent=100, actor="ops")
     assert (state.stage, state.epoch) == (wanted, 1)
     assert (state.generation is None) == (wanted is Stage.OFF)

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from prometheus_client import CollectorRegistry
@@ -10,7 +12,17 @@ from service.errors import VecferryError
 from service.metrics import ProxyMetrics
 from service.model.ids import PointId, encode_key
 from service.model.points import Point
-from service.protocol.ledger import Fetch, Intent, IntentLog, LedgerEntry, Push, Settled
+from service.protocol.ledger import (
+    Fetch,
+    Intent,
+    IntentLog,
+    LedgerEntry,
+    LedgerPage,
+    Place,
+    Push,
+    Settled,
+    Settlement,
+)
 from service.protocol.mirrors import MirrorSource
 from service.stages import Side
 
@@ -48,6 +60,12 @@ class MemoryLog:
         self.batches: list[int] = []
         self.orphans: list[LedgerEntry] = []
         self.stale: set[UUID] = set()
+        self.attempts: dict[UUID, UUID] = {}
+        self.refused: set[UUID] = set()
+        self.pinned: set[UUID] = set()
+        self.hidden: set[UUID] = set()
+        self.outcome = Settled.DONE
+        self.pages: list[int] = []
         self.insert_errors: list[Exception | None] = []
         self.settle_errors: list[VecferryError] = []
         self.adopt_errors: list[VecferryError] = []
@@ -65,8 +83,16 @@ class MemoryLog:
         self.journal += ["intent"] * len(taken)
         return set(taken)
 
-    async def open_entries(self, *, owner: UUID, limit: int) -> list[LedgerEntry]:
-        return [entry(row) for row in list(self.rows.values())[:limit]]
+    async def open_entries(self, *, owner: UUID, after: Place | None, limit: int) -> LedgerPage:
+        ids = [each for each in self.rows if each not in self.hidden]
+        first = ids.index(after.id) + 1 if after and after.id in ids else 0
+        found = [
+            replace(entry(self.rows[each]), attempt_by=self.attempts.get(each))
+            for each in ids[first : first + limit]
+        ]
+        self.pages.append(len(found))
+        is_last = first + limit >= len(ids)
+        return LedgerPage(found, None if is_last else Place(datetime.now(UTC), found[-1].id))
 
     async def adopt_orphans(
         self, *, owner: UUID, silent_seconds: float, limit: int
@@ -81,24 +107,33 @@ class MemoryLog:
 
     async def settle_target(
         self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], fetch: Fetch
-    ) -> Settled:
+    ) -> Settlement:
         await fetch([int.from_bytes(key[1:], "big") for key in keys])
         return self._settle(intents)
 
     async def settle_source(
-        self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], push: Push
-    ) -> Settled:
+        self,
+        generation: int,
+        keys: Sequence[bytes],
+        intents: Sequence[UUID],
+        push: Push,
+        *,
+        owner: UUID,
+    ) -> Settlement:
         await push([], [int.from_bytes(key[1:], "big") for key in keys])
         return self._settle(intents)
 
-    def _settle(self, intents: Sequence[UUID]) -> Settled:
+    def _settle(self, intents: Sequence[UUID]) -> Settlement:
         if self.settle_errors:
             raise self.settle_errors.pop(0)
-        self.settled.append(set(intents))
+        refused = frozenset(intents) & self.refused
+        waiting = frozenset(intents) & self.pinned
+        settled = set(intents) - refused - waiting
+        self.settled.append(settled)
         self.journal.append("settled")
-        for settled in intents:
-            self.rows.pop(settled, None)
-        return Settled.DONE
+        for each in settled:
+            self.rows.pop(each, None)
+        return Settlement(self.outcome, refused, waiting)
 
 
 class MemorySource:
@@ -106,6 +141,7 @@ class MemorySource:
 
     def __init__(self, journal: list[str] | None = None) -> None:
         self.fault: Fault = lambda _: None
+        self.hanging: set[PointId] = set()
         self.barrier_fault: Fault = lambda _: None
         self.asked: list[frozenset[PointId]] = []
         self.barriers: list[frozenset[PointId]] = []
@@ -135,6 +171,8 @@ class MemorySource:
     async def _answer(self, ids: Sequence[PointId]) -> None:
         self.asked.append(frozenset(ids))
         await self.gate.wait()
+        if self.hanging & set(ids):
+            await asyncio.Event().wait()
         if (error := self.fault(frozenset(ids))) is not None:
             raise error
 

@@ -15,12 +15,15 @@ from tests.fakes import MemoryStore
 
 
 class Queue(MemoryStore):
-    """A store that may only acknowledge what it is asked to wait for, and notes barriers."""
+    """A store that may only acknowledge what it waits for, and whose other replicas may have more points."""
 
     def __init__(self) -> None:
         super().__init__()
         self.status = UpdateStatus.COMPLETED
         self.barriers: list[list[PointId]] = []
+        self.lagging: dict[PointId, Point] = {}
+        self.asked_replicas: list[list[PointId]] = []
+        self.catches_up = False
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
         result = await super().apply(collection, operation, wait=wait)
@@ -28,6 +31,13 @@ class Queue(MemoryStore):
 
     async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:
         self.barriers.append(list(ids))
+
+    async def on_replicas(self, collection: str, ids: Sequence[PointId]) -> set[PointId]:
+        self.asked_replicas.append(list(ids))
+        elsewhere = {point_id for point_id in ids if point_id in self.lagging}
+        if self.catches_up:
+            await super().apply(collection, Upsert([*self.lagging.values()]), wait=True)
+        return elsewhere
 
     async def drain(self, collection: str) -> None:
         raise AssertionError("what is tested here has no business with this")
@@ -54,6 +64,29 @@ async def test_what_is_pushed_can_be_fetched(store: Queue) -> None:
     await mirror.pusher("c")([], [2])
     (found,) = await mirror.fetcher("c")([1, 2])
     assert (found.id, found.payload, list(found.vectors)) == (1, {"a": 1}, [""])
+
+
+async def test_an_absence_is_confirmed_by_the_other_replicas(store: Queue) -> None:
+    """They are asked about what the first read lacks, and about nothing else (R12)."""
+    mirror = SourceMirror(store)
+    await mirror.pusher("c")([_point(1)], [])
+    assert [each.id for each in await mirror.fetcher("c")([1])] == [1]
+    assert store.asked_replicas == []
+    assert [each.id for each in await mirror.fetcher("c")([1, 2])] == [1]
+    assert store.asked_replicas == [[2]]
+
+
+async def test_replicas_that_disagree_are_no_answer(store: Queue) -> None:
+    """A point that one replica lacks and the others have is not gone: the intent has to stay (R12)."""
+    store.lagging = {2: _point(2)}
+    with pytest.raises(SourceUnavailable, match="replicas that disagree about 1 "):
+        await SourceMirror(store).fetcher("c")([1, 2, 3])
+
+
+async def test_a_point_that_was_made_between_two_reads_is_there(store: Queue) -> None:
+    """Read once more it is found, and taken as it is now."""
+    store.lagging, store.catches_up = {2: _point(2)}, True
+    assert [each.id for each in await SourceMirror(store).fetcher("c")([1, 2])] == [2]
 
 
 async def test_a_push_asks_only_for_what_there_is(store: Queue) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -12,12 +13,12 @@ from service.errors import (
     StoreAnswered,
     TargetUnavailable,
     VecferryError,
-    WrongInput,
 )
 from service.metrics import ProxyMetrics
-from service.protocol import resync
-from service.protocol.ledger import Intent
+from service.protocol import lanes, resync, suspects, sweep
+from service.protocol.ledger import Intent, Settled
 from service.protocol.resync import Resyncer
+from service.protocol.suspects import Looked
 from service.stages import Side
 from tests.service.protocol.conftest import GRACE_SECONDS
 from tests.service.protocol.fakes import Fault, MemoryLog, MemorySource, entry, intent
@@ -159,14 +160,14 @@ async def test_intents_of_a_collection_are_coalesced(
     log: MemoryLog, source: MemorySource, resyncer: Resyncer
 ) -> None:
     """Many small writes share one resync; its number of ids is bounded, a large write goes alone."""
-    many = [intent(*range(100 * n, 100 * n + 100)) for n in range(6)]
-    large = intent(*range(10_000, 11_000))
+    many = [intent(*range(100 * n, 100 * n + 100)) for n in range(12)]
+    large = intent(*range(10_000, 11_100))
     committed(log, resyncer, *many, large)
     for write in (*many, large):
         resyncer.ended(entry(write))
     async with running(resyncer.run()):
         await until(lambda: resyncer.is_idle)
-    assert [len(ids) for ids in source.asked] == [500, 100, 1_000]
+    assert [len(ids) for ids in source.asked] == [1_000, 200, 1_100]
 
 
 async def test_collections_take_turns(
@@ -184,44 +185,97 @@ async def test_collections_take_turns(
     assert {quiet.id} in log.settled[:2]
 
 
-@pytest.mark.parametrize(
-    ("behind", "error"),
-    [(Side.TARGET, WrongInput("NUL")), (Side.SOURCE, StoreAnswered(400, b"{}"))],
-)
-async def test_one_poisoned_point_does_not_hold_up_its_neighbours(
-    log: MemoryLog,
-    source: MemorySource,
-    at_work: Resyncer,
-    behind: Side,
-    error: VecferryError,
+async def test_a_refused_intent_is_left_to_the_ledger(
+    log: MemoryLog, counted: ProxyMetrics, at_work: Resyncer
 ) -> None:
-    """A point that the other store refuses stays in the ledger, everything around it is settled."""
-    source.fault = failing_for(3, error)
-    writes = [intent(number, behind=behind) for number in range(6)]
+    """Its neighbours are settled, its client is told that it is owed, and it is not tried again from memory."""
+    writes = [intent(number) for number in range(6)]
     committed(log, at_work, *writes)
-    source.gate.clear()
+    log.refused = {writes[3].id}
+    log.hidden = {writes[3].id}
     for write in writes:
         at_work.ended(entry(write))
-    source.gate.set()
-    await until(lambda: set(log.rows) == {writes[3].id})
-    await until(lambda: at_work.is_idle)
-    tries = len(source.asked)
+    assert not await at_work.settled(entry(writes[3]), seconds=5)
+    assert set(log.rows) == {writes[3].id}
+    assert at_work.is_idle
+    assert counted.refused_intents.labels(Side.TARGET)._value.get() == 1
+    tries = len(log.settled)
     await asyncio.sleep(_SOON)
-    assert len(source.asked) == tries  # it is left alone for a while
+    assert len(log.settled) == tries
 
 
-async def test_a_refused_point_is_tried_again(
-    log: MemoryLog, source: MemorySource, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+async def test_the_ledger_says_when_a_refused_intent_is_due(
+    log: MemoryLog, at_work: Resyncer
 ) -> None:
-    """Once the other store takes it, the sweep settles it."""
-    monkeypatch.setattr(resync, "_REFUSED_SECONDS", 0.05)
-    source.fault = failing_for(1, WrongInput("NUL"))
+    """As soon as the ledger shows it again the sweep settles it."""
     write = intent(1)
     committed(log, at_work, write)
+    log.refused = log.hidden = {write.id}
     at_work.ended(entry(write))
     await until(lambda: at_work.is_idle)
+    log.refused, log.hidden = set(), set()
+    await until(lambda: not log.rows)
+    await until(lambda: not at_work.watch.begin(1)())
+
+
+async def test_a_pinned_intent_waits_alone(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another instance's open push delays its ids and no others, and is asked about again (R8)."""
+    monkeypatch.setattr(resync, "_PINNED_SECONDS", 0.05)
+    pinned, free, later = (intent(number, behind=Side.SOURCE) for number in range(3))
+    committed(log, at_work, pinned, free, later)
+    log.pinned = {pinned.id}
+    at_work.ended(entry(pinned))
+    at_work.ended(entry(free))
+    await until(lambda: set(log.rows) == {pinned.id, later.id})
+    at_work.ended(entry(later))
+    await until(lambda: set(log.rows) == {pinned.id})
+    log.pinned = set()
+    await until(lambda: at_work.is_idle)
+    assert not log.rows
+
+
+async def test_a_collection_that_hangs_delays_no_other(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More collections than workers get no answer: each is given up after its time, and then they share one worker."""
+    monkeypatch.setattr(resync, "_COPY_SECONDS", 0.05)
+    monkeypatch.setattr(lanes, "_FIRST_BACKOFF_SECONDS", 0.01)
+    stuck = [intent(number, generation=number) for number in range(1, 9)]
+    source.hanging = set(range(1, 9))
+    committed(log, at_work, *stuck)
+    for write in stuck:
+        at_work.ended(entry(write))
+    await until(lambda: {each for ids in source.asked for each in ids} == set(range(1, 9)))
+    await asyncio.sleep(0.1)  # every first turn is over
+    monkeypatch.setattr(resync, "_COPY_SECONDS", 60)
+    await asyncio.sleep(0.1)  # whoever may hang now does
+    others = [intent(number, generation=number) for number in range(100, 110)]
+    committed(log, at_work, *others)
+    for other in others:
+        at_work.ended(entry(other))
+    await until(lambda: set(log.rows) == {write.id for write in stuck})
+
+
+async def test_thousands_that_are_stuck_starve_nothing(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep walks on behind those that it has no room for, and memory holds few of them."""
+    monkeypatch.setattr(sweep, "PAGE", 10)
+    monkeypatch.setattr(lanes, "_MOST_WHILE_FAILING", 5)
+    monkeypatch.setattr(lanes, "MOST_IDS_PER_RESYNC", 20)
+    source.fault = lambda ids: SourceUnavailable("is away") if max(map(int, ids)) < 500 else None
+    stuck = [intent(number, generation=1) for number in range(300)]
+    behind = [intent(500 + number, generation=2) for number in range(3)]
+    committed(log, at_work, *stuck, *behind)
+    for write in (*stuck, *behind):
+        at_work.dropped(write)
+    await until(lambda: set(log.rows) == {write.id for write in stuck})
+    assert max(log.pages) <= 10
+    await until(lambda: len(at_work._lanes) <= 20)
     source.fault = lambda _: None
-    await until(lambda: log.settled == [{write.id}])
+    await until(lambda: not log.rows, seconds=10)
 
 
 @pytest.mark.parametrize(
@@ -249,6 +303,21 @@ async def test_a_push_that_may_still_land_is_repeated_after_the_grace_period(
     assert journal == ["barrier", "settled"]
 
 
+async def test_a_push_that_comes_late_is_not_sent(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer
+) -> None:
+    """An instance that slept for half the grace period may have lost its intents: it begins anew (R7)."""
+    write = intent(1, behind=Side.SOURCE)
+    committed(log, at_work, write)
+    at_work._grace_seconds = -1.0
+    at_work.ended(entry(write))
+    await until(lambda: at_work._metrics.resyncs.labels(Side.SOURCE, "failed")._value.get())
+    assert not source.asked
+    at_work._grace_seconds = 60.0
+    await until(lambda: log.settled == [{write.id}])
+    assert len(source.asked) == 1
+
+
 async def test_a_push_that_never_left_is_repeated_soon(
     log: MemoryLog, source: MemorySource, journal: list[str], at_work: Resyncer
 ) -> None:
@@ -263,19 +332,52 @@ async def test_a_push_that_never_left_is_repeated_soon(
     assert journal == ["settled"]
 
 
+async def test_a_push_that_is_too_old_is_not_sent(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may have recovered its intents and pushed newer data: it reads the target anew (R7)."""
+    write = intent(1, behind=Side.SOURCE)
+    committed(log, at_work, write)
+    looks = iter([True, False])
+    monkeypatch.setattr(at_work, "may_be_recovered", lambda since: next(looks))
+    at_work.ended(entry(write))
+    await until(lambda: log.settled)
+    assert len(source.asked) == 1
+    assert next(looks, None) is None
+
+
 async def test_overflow_is_found_by_the_sweep(
     log: MemoryLog, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Memory is bounded; what finds no room waits in the ledger and is settled from there."""
-    monkeypatch.setattr(resync, "_MOST_WAITING", 4)
+    """Memory is bounded; what finds no room waits in the ledger, counts as unsettled and is settled from there."""
+    monkeypatch.setattr(lanes, "_MOST_WAITING", 4)
     writes = [intent(number) for number in range(20)]
     committed(log, at_work, *writes)
     for write in writes:
         at_work.ended(entry(write))
-        assert len(at_work._known) <= 4
+        assert len(at_work._lanes) <= 4
+    assert len(at_work.watch._generations) == 4
     assert not await at_work.settled(entry(writes[-1]), seconds=5)
+    assert at_work.watch.begin(1)()
     await until(lambda: not log.rows)
+    await until(lambda: not at_work.watch.begin(1)())
     assert not at_work.watch._generations
+
+
+async def test_forgotten_suspects_come_back_behind_a_barrier(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room for a request of unknown end the ledger is not read before its time, and then with a barrier."""
+    monkeypatch.setattr(suspects, "_MOST_WAITING", 1)
+    known, forgotten = intent(1), intent(2)
+    committed(log, at_work, known, forgotten)
+    began = time.monotonic()
+    at_work.suspected(entry(known))
+    at_work.suspected(entry(forgotten))
+    await until(lambda: not log.rows)
+    assert time.monotonic() - began >= GRACE_SECONDS
+    assert {2} in source.barriers
+    await until(lambda: not at_work._sweep.is_blind)
 
 
 async def test_the_sweep_works_under_traffic(
@@ -319,6 +421,98 @@ async def test_orphans_pass_a_barrier(
     await until(lambda: log.settled)
     assert journal == ["barrier", "settled"]
     assert source.barriers == [{5}]
+
+
+async def test_what_another_instance_may_still_write_waits(
+    log: MemoryLog, source: MemorySource, journal: list[str], at_work: Resyncer
+) -> None:
+    """An intent of ours with another one's open attempt is settled after the grace period and a barrier (R7, R8)."""
+    inherited = intent(5)
+    log.attempts[inherited.id] = uuid4()
+    log.rows[inherited.id] = inherited
+    began = time.monotonic()
+    await until(lambda: log.settled)
+    assert time.monotonic() - began >= GRACE_SECONDS
+    assert journal == ["barrier", "settled"]
+
+
+async def test_an_adopted_push_waits_for_the_grace_period(
+    log: MemoryLog, journal: list[str], at_work: Resyncer
+) -> None:
+    """The silence of its owner says nothing about a push that he began at the end of it (R8)."""
+    orphan = intent(5, behind=Side.SOURCE)
+    log.rows[orphan.id] = orphan
+    log.attempts[orphan.id] = uuid4()
+    log.orphans = [replace(entry(orphan), attempt_by=log.attempts[orphan.id])]
+    began = time.monotonic()
+    await until(lambda: log.settled)
+    assert time.monotonic() - began >= GRACE_SECONDS
+    assert journal == ["barrier", "settled"]
+
+
+async def test_ids_of_an_unknown_end_are_read_again_later(
+    log: MemoryLog, source: MemorySource, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the settlement at growing distances, without an intent; a store that fails is asked again (R7)."""
+    monkeypatch.setattr(suspects, "_REREAD_AFTER_GRACES", (0.5, 1))
+    unseen, seen, inherited = intent(1), intent(2), intent(3)
+    committed(log, at_work, unseen, seen)
+    log.rows[inherited.id] = inherited
+    at_work.ended(entry(seen))
+    at_work.suspected(entry(unseen))
+    at_work.inherited(entry(inherited))
+    await until(lambda: not log.rows)
+    source.asked.clear()
+    source.fault = lambda _: SourceUnavailable("is away")
+    await until(lambda: len(source.asked) >= 1)
+    source.fault = lambda _: None
+    looked = at_work._metrics.rereads
+    await until(lambda: looked.labels(Looked.DONE)._value.get() == 4)
+    assert looked.labels(Looked.FAILED)._value.get() >= 1
+    assert set().union(*source.asked) == {1, 3}
+    await asyncio.sleep(GRACE_SECONDS)
+    assert looked.labels(Looked.DONE)._value.get() == 4
+    assert log.settled[-1] == set()
+
+
+async def test_a_look_that_finds_the_collection_moved_is_the_last(
+    log: MemoryLog, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the target is right, or the collection gone, nothing of an old write can reach it."""
+    monkeypatch.setattr(suspects, "_REREAD_AFTER_GRACES", (0.2, 0.2, 0.2))
+    write = intent(1)
+    committed(log, at_work, write)
+    at_work.suspected(entry(write))
+    await until(lambda: not log.rows)
+    log.outcome = Settled.REVERSED
+    looked = at_work._metrics.rereads
+    await until(lambda: looked.labels(Looked.VOID)._value.get() == 1)
+    assert not at_work._rereads
+
+
+async def test_too_many_later_looks_are_counted(
+    log: MemoryLog, at_work: Resyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded, and what is not looked at again is not hidden."""
+    monkeypatch.setattr(suspects, "_MOST_IDS_TO_REREAD", 3)
+    writes = intent(1, 2), intent(3, 4)
+    committed(log, at_work, *writes)
+    for write in writes:
+        at_work.suspected(entry(write))
+    await until(lambda: not log.rows)
+    assert at_work._metrics.rereads.labels(Looked.DROPPED)._value.get() == 1
+
+
+async def test_a_hinted_write_is_left_to_the_sweep(log: MemoryLog, at_work: Resyncer) -> None:
+    """Its intent comes to the ledger later; until its request has ended the sweep passes by (R2, R6)."""
+    write = intent(1)
+    at_work.opened(write)
+    log.rows[write.id] = write
+    await asyncio.sleep(_SOON)
+    assert not log.settled
+    at_work.hinted(entry(write))
+    await until(lambda: log.settled == [{write.id}])
+    assert not at_work.watch._generations
 
 
 async def test_a_failing_ledger_does_not_end_the_resyncer(

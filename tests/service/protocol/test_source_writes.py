@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
@@ -15,6 +16,7 @@ from service.errors import Overloaded, SourceUnavailable, StaleEpoch, TargetUnav
 from service.metrics import ProxyMetrics
 from service.protocol import source_writes
 from service.protocol.commits import GroupCommit
+from service.protocol.ledger import Intent
 from service.protocol.resync import Resyncer
 from service.protocol.source_writes import Answer, Headers, SourceWrites, WriteRequest
 from service.stages import Side, Stage
@@ -36,6 +38,9 @@ class Qdrant:
     replies: list[Reply] = field(default_factory=list)
     requests: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    form: Answer = field(default_factory=lambda: Answer(404, (), b"no such collection"))
+    """What it says to a request for a collection that is not there."""
+    elsewhere: list[Any] = field(default_factory=list)
 
     async def __call__(
         self, method: str, path: str, *, query: Mapping[str, str], headers: Headers, body: bytes
@@ -44,6 +49,9 @@ class Qdrant:
         if path.endswith("/points/scroll"):
             self.journal.append("scroll")
             return self._scroll(path, asked)
+        if len(path.split("/")[2]) == len(str(UUID(int=0))):
+            self.elsewhere.append(asked)
+            return self.form
         self.journal.append("source")
         self.requests.append((path, query, asked))
         await self.gate.wait()
@@ -344,6 +352,26 @@ async def test_a_refused_filter_is_the_answer(
     assert not log.rows
 
 
+async def test_a_request_that_cannot_be_read_is_refused_in_its_own_words(
+    client: Client, qdrant: Qdrant, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source sees the client's request as it is, at a place where it can write nothing (R4)."""
+    monkeypatch.setattr(qdrant, "_scroll", lambda path, asked: Answer(400, (), b"scroll"))
+    qdrant.form = Answer(400, (), b"delete")
+    answer = await client.send("/delete", {"filter": COLOUR})
+    assert (answer, qdrant.elsewhere) == (qdrant.form, [{"filter": COLOUR}])
+    assert (qdrant.requests, log.rows) == ([], {})
+
+
+async def test_a_batch_that_cannot_be_read_does_nothing(
+    client: Client, qdrant: Qdrant, journal: list[str]
+) -> None:
+    """Also its operations before the malformed one: the source reads a batch whole before it acts."""
+    qdrant.form = Answer(400, (), b"operations[1]")
+    assert await client.send("/batch", BATCH) == qdrant.form
+    assert (qdrant.elsewhere, journal) == ([BATCH], [])
+
+
 BATCH: dict[str, Any] = {
     "operations": [
         {"upsert": upsert(1)},
@@ -433,10 +461,33 @@ async def test_a_late_write_is_covered_once_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A write that took so long that its intent may have been recovered gets a fresh one and is copied again (R7)."""
-    monkeypatch.setattr(at_work, "may_be_recovered", lambda since: True)
+    _stands_still(monkeypatch, at_work, [False, True])
     assert status_of(await client.send("", upsert(1))) == "completed"
     await until(lambda: not log.rows)
     assert journal == ["intent", "source", "intent", "settled"]
+
+
+async def test_a_write_whose_intent_is_old_already_is_not_sent(
+    client: Client,
+    log: MemoryLog,
+    at_work: Resyncer,
+    journal: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever stood still since the intent would write what nobody expects any more (R7)."""
+    _stands_still(monkeypatch, at_work, [True])
+    with pytest.raises(StaleEpoch):
+        await client.send("", upsert(1))
+    await until(lambda: not log.rows)
+    assert journal == ["intent", "settled"]
+
+
+def _stands_still(
+    monkeypatch: pytest.MonkeyPatch, resyncer: Resyncer, looks: Sequence[bool]
+) -> None:
+    """Let the looks at the clock before and after the sending come out so."""
+    seen = iter(looks)
+    monkeypatch.setattr(resyncer, "may_be_recovered", lambda since: next(seen))
 
 
 async def test_a_late_write_of_an_old_stage_is_not_confirmed(
@@ -449,6 +500,102 @@ async def test_a_late_write_of_an_old_stage_is_not_confirmed(
         return set() if log.rows else await insert(intents, owner=owner)
 
     monkeypatch.setattr(log, "insert", first_only)
-    monkeypatch.setattr(resyncer, "may_be_recovered", lambda since: True)
+    _stands_still(monkeypatch, resyncer, [False, True])
     with pytest.raises(Overloaded):
         await client.send("", upsert(1))
+
+
+class Hinting:
+    """A ``HintPath`` that takes everything; ``moved`` is what a mover would put into the ledger."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
+        self.moved: dict[UUID, Intent] = {}
+
+    async def insert(self, intents: Sequence[Intent], *, owner: UUID) -> set[UUID]:
+        self.journal += ["hint"] * len(intents)
+        self.moved |= {each.id: each for each in intents}
+        return {each.id for each in intents}
+
+
+@pytest.fixture
+def hinting(writes: SourceWrites, log: MemoryLog, journal: list[str], monkeypatch: Any) -> Hinting:
+    """Postgres is away, and intents become hints."""
+    hinting = Hinting(journal)
+
+    async def fail(intents: Sequence[Intent], *, owner: UUID) -> set[UUID]:
+        raise TargetUnavailable("is away")
+
+    monkeypatch.setattr(log, "insert", fail)
+    monkeypatch.setattr(writes._commits, "_hints", hinting)
+    return hinting
+
+
+async def test_a_hinted_write_is_settled_when_its_hint_was_moved(
+    client: Client, hinting: Hinting, log: MemoryLog, at_work: Resyncer, journal: list[str]
+) -> None:
+    """Its end is known, so nothing is under way here; the sweep finds the intent once it is in the ledger (R6)."""
+    assert status_of(await client.send("", upsert(1))) == "completed"
+    assert journal == ["hint", "source"]
+    assert at_work.is_idle
+    log.rows |= hinting.moved
+    await until(lambda: journal == ["hint", "source", "settled"])
+
+
+async def test_a_hinted_write_under_way_is_not_settled(
+    client: Client, hinting: Hinting, qdrant: Qdrant, log: MemoryLog, at_work: Resyncer
+) -> None:
+    """Its hint may have been moved, by us, before the source answers (R2)."""
+    qdrant.gate.clear()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.send("", upsert(1)))
+        await until(lambda: qdrant.requests)
+        log.rows |= hinting.moved
+        await asyncio.sleep(0.06)
+        assert not log.settled
+        qdrant.gate.set()
+    await until(lambda: log.settled)
+
+
+@pytest.mark.parametrize("reply", [SourceUnavailable("hung up"), completed(status="acknowledged")])
+async def test_a_hinted_write_of_unknown_end_passes_a_barrier(
+    client: Client,
+    hinting: Hinting,
+    qdrant: Qdrant,
+    at_work: Resyncer,
+    journal: list[str],
+    reply: Any,
+) -> None:
+    """As with every other write, whether or not the hint was moved meanwhile (R1)."""
+    qdrant.replies = [reply]
+    with suppress(SourceUnavailable):
+        await client.send("", upsert(1))
+    await until(lambda: journal == ["hint", "source", "barrier", "settled"])
+
+
+async def test_a_hinted_write_in_ramp_waits_for_no_second_store(
+    client: Client, hinting: Hinting, qdrant: Qdrant, at_work: Resyncer
+) -> None:
+    """It is owed already, and nobody reads the target while this instance is marked (R11)."""
+    assert status_of(await client.send("", upsert(1), state=RAMP)) == "completed"
+    assert len(hinting.moved) == 1
+
+
+async def test_a_late_hinted_write_is_covered_once_more(
+    client: Client, hinting: Hinting, at_work: Resyncer, journal: list[str], monkeypatch: Any
+) -> None:
+    """Its first hint may have been moved and settled by others (R7)."""
+    _stands_still(monkeypatch, at_work, [False, True])
+    assert status_of(await client.send("", upsert(1))) == "completed"
+    assert journal == ["hint", "source", "hint"]
+    assert at_work.is_idle
+
+
+async def test_a_hinted_write_that_never_left_is_forgotten(
+    client: Client, hinting: Hinting, qdrant: Qdrant, at_work: Resyncer
+) -> None:
+    """Its hint is moved, and its ids are found equal."""
+    qdrant.replies = [SourceUnavailable("is away", may_have_applied=False)]
+    with pytest.raises(SourceUnavailable):
+        await client.send("", upsert(1))
+    assert at_work.is_idle

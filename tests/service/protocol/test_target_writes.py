@@ -9,23 +9,35 @@ from service.control.plane import ControlPlane
 from service.errors import (
     CollectionExists,
     CollectionNotFound,
+    MalformedBody,
     PointNotFound,
     SourceUnavailable,
     StaleEpoch,
 )
 from service.metrics import ProxyMetrics
-from service.model.operations import ByIds, Delete, Operation, SetPayload, UpdateResult, Upsert
+from service.model.operations import (
+    ByIds,
+    CreateIndex,
+    Delete,
+    Operation,
+    SetPayload,
+    UpdateResult,
+    Upsert,
+)
 from service.model.qdrant import CountRequest, PointRequest, UpdateCollection
-from service.protocol import resync
+from service.protocol import resync, whole
 from service.protocol.mirrors import SourceMirror
 from service.protocol.resync import Resyncer
 from service.protocol.target_writes import TargetAuthority
+from service.protocol.whole import WholeChanges
 from service.stages import Stage
+from service.stores.postgres.collections import PgCollections
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.fenced import FencedPgStore
 from service.stores.postgres.intents import PostgresIntents
 from service.stores.postgres.store import PgStore
+from service.stores.postgres.whole import PostgresWhole
 from tests.fakes import MemoryStore
 from tests.service.running import running, until
 from tests.service.stores.postgres.staged import (
@@ -49,9 +61,9 @@ class Source(MemoryStore):
         self._check()
         return await super().apply(collection, operation, wait=wait)
 
-    async def update_collection(self, name: str, request: UpdateCollection) -> bool:
+    async def collections(self) -> list[str]:
         self._check()
-        return True
+        return await super().collections()
 
     async def delete_collection(self, name: str) -> bool:
         self._check()
@@ -76,6 +88,7 @@ class Rig:
     plane: ControlPlane
     control: PostgresControl
     resyncer: Resyncer
+    whole: WholeChanges
     source: Source
 
     async def bring(self, stage: Stage) -> None:
@@ -104,11 +117,20 @@ async def rig(
     resyncer = Resyncer(
         PostgresIntents(database), SourceMirror(source), plane.instance, counted, grace_seconds=60
     )
-    authority = TargetAuthority(
-        target, FencedPgStore(database), source, plane, control, resyncer, counted
+    changes = WholeChanges(
+        PostgresWhole(database), source, plane, counted, grace_seconds=60, hold_seconds=5
     )
-    async with running(resyncer.run()):
-        yield Rig(authority, plane, control, resyncer, source)
+    authority = TargetAuthority(
+        target,
+        FencedPgStore(database),
+        PgCollections(database),
+        plane,
+        changes,
+        resyncer,
+        counted,
+    )
+    async with running(resyncer.run(), changes.run()):
+        yield Rig(authority, plane, control, resyncer, changes, source)
 
 
 async def test_a_write_reaches_the_source_after_the_target(rig: Rig, database: Database) -> None:
@@ -213,15 +235,31 @@ async def test_a_collection_of_the_source_is_not_listed(rig: Rig) -> None:
     assert await rig.authority.has_collection("c")
 
 
-async def test_a_source_that_is_away_keeps_a_collection_as_it_is(rig: Rig) -> None:
-    """Both stores change together or not at all: the source is asked first."""
+async def test_a_source_that_is_away_is_not_noticed_by_changes_of_collections(
+    rig: Rig, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parameters, payload indexes, the end and a new beginning: Qdrant gets all of it when it is back."""
+    monkeypatch.setattr(whole, "_LONGEST_DELAY_SECONDS", 0.05)
     await rig.bring(Stage.LIVE)
+    await rig.upsert(1)
+    await until(lambda: rig.resyncer.is_idle)
     rig.source.is_away = True
-    with pytest.raises(SourceUnavailable):
-        await rig.authority.update_collection("c", UpdateCollection())
-    with pytest.raises(SourceUnavailable):
-        await rig.authority.delete_collection("c")
-    assert await rig.authority.has_collection("c")
+    await rig.authority.update_collection("c", UpdateCollection(metadata={"a": 1}))
+    assert await rig.authority.delete_collection("c")
+    assert not await rig.authority.has_collection("c")
+    assert await rig.authority.create_collection("c", CONFIG)
+    await rig.authority.apply("c", CreateIndex("n", "float"), wait=True)
+    await rig.upsert(2)
+    # The change of parameters ends with the collection, should it be looked at after that.
+    assert await whole_intents(database) >= 3
+    rig.source.is_away = False
+    await until(lambda: rig.resyncer.is_idle and rig.whole.is_idle, seconds=10)
+    assert await whole_intents(database) == 0
+    assert await rig.source.count("c", CountRequest()) == 1
+    (found,) = await rig.source.retrieve("c", PointRequest(ids=[1, 2]))
+    assert found.id == 2
+    assert (await rig.source.collection_info("c")).payload_schema.keys() == {"n"}
+    assert (await rig.authority.collection_info("c")).payload_schema["n"].points == 1
 
 
 async def test_a_deleted_collection_is_gone_from_both(rig: Rig, database: Database) -> None:
@@ -232,6 +270,25 @@ async def test_a_deleted_collection_is_gone_from_both(rig: Rig, database: Databa
     rig.source.is_away = False
     assert await rig.authority.delete_collection("c")
     assert not await rig.authority.delete_collection("c")
+    await until(lambda: rig.resyncer.is_idle and rig.whole.is_idle, seconds=10)
     assert await rig.source.collections() == []
     assert not await ledger(database)
-    await until(lambda: rig.resyncer.is_idle)
+    with pytest.raises(CollectionNotFound):
+        await rig.upsert(1)
+
+
+async def test_a_payload_index_must_be_one(rig: Rig, database: Database) -> None:
+    """What Qdrant would refuse is refused, and owes nothing to anybody."""
+    await rig.bring(Stage.LIVE)
+    with pytest.raises(MalformedBody):
+        await rig.authority.apply("c", CreateIndex("n", "nonsense"), wait=True)
+    with pytest.raises(MalformedBody):
+        await rig.authority.apply("c", CreateIndex("[", "keyword"), wait=True)
+    assert await whole_intents(database) == 0
+
+
+async def whole_intents(database: Database) -> int:
+    """Return the number of ``*`` intents."""
+    async with database.connection() as connection:
+        count: int = await connection.fetchval("SELECT count(*) FROM vecferry.collection_intents")
+    return count

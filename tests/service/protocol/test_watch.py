@@ -39,3 +39,19 @@ def test_closing_twice_counts_once() -> None:
     assert watch.begin(1)()
     watch.closed(second)
     assert not watch.begin(1)()
+
+
+def test_a_generation_that_lost_an_intent_is_disturbed_until_a_walk_misses_it() -> None:
+    """What memory has no room for counts as unsettled; a walk that was under way at that time proves nothing."""
+    watch, lost = UnsettledWatch(), uuid4()
+    watch.opened(lost, 1)
+    watch.left(lost, 1)
+    assert watch.begin(1)()
+    assert not watch.begin(2)()
+    watch.walked(frozenset())
+    assert watch.begin(1)()
+    watch.walked(frozenset({1}))
+    assert watch.begin(1)()
+    watch.walked(frozenset({2}))
+    assert not watch.begin(1)()
+    assert not watch._generations

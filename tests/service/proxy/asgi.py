@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Message
 
+from service.proxy.bounds import Room
 from service.proxy.exchange import Exchange
 
 Header = tuple[bytes, bytes]
@@ -60,6 +61,7 @@ def exchange(
     headers: Sequence[Header] = (),
     *,
     limit: int = 1000,
+    room: Room | None = None,
 ) -> Exchange:
     """Return the exchange of a client's request."""
     path, _, query = target.partition("?")
@@ -71,4 +73,6 @@ def exchange(
         "query_string": query.encode(),
         "headers": list(headers),
     }
-    return Exchange(scope, client.receive, client.send, max_body_bytes=limit)
+    return Exchange(
+        scope, client.receive, client.send, max_body_bytes=limit, room=room or Room(limit)
+    )

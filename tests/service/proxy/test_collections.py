@@ -298,3 +298,74 @@ async def test_the_version_is_told_while_the_source_is_away(settings: MakeSettin
     async with wired(settings(qdrant_url="http://127.0.0.1:9")) as here:
         assert (await here.client.get("/")).json()["version"]
         assert (await here.client.get("/telemetry")).status_code == 503
+
+
+async def test_a_write_before_the_collection_is_made_is_refused_by_us(
+    settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
+) -> None:
+    """It could arrive after somebody has made the collection, and would then be in Qdrant alone."""
+    made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
+    path = f"/collections/{collection_name}/points?wait=true"
+    async with wired(made) as here:
+        ours = await here.client.put(path, json=POINT)
+        theirs = await qdrant.put(path, json=POINT)
+        assert ours.status_code == theirs.status_code == 404
+        assert ours.json()["status"] == theirs.json()["status"]
+        assert here.instance.plane.view.state(collection_name).epoch == 0
+
+
+@asynccontextmanager
+async def _guarded() -> AsyncIterator[str]:
+    """Serve a Qdrant that refuses everybody."""
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=403, text="Invalid API key or JWT")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_stranger_changes_nothing_of_ours(
+    settings: MakeSettings, database: Database, collection_name: str
+) -> None:
+    """Whom Qdrant refuses leaves no stage, no table, no ``*`` intent and no held write behind."""
+    async with _guarded() as url:
+        made = settings(qdrant_url=url, default_stage=Stage.DUALWRITE)
+        async with wired(made) as here:
+            before = await PostgresControl(database).revision()
+            path = f"/collections/{collection_name}"
+            answers = [
+                await here.client.put(path, json=BODY),
+                await here.client.delete(path),
+                await here.client.patch(path, json={}),
+                await here.client.put(f"{path}/index", json={}),
+                await here.client.put(f"{path}/points", json=POINT),
+            ]
+            assert [answer.status_code for answer in answers] == [403] * 5
+            assert {answer.text for answer in answers} == {"Invalid API key or JWT"}
+            assert await PostgresControl(database).revision() == before
+            async with database.connection() as connection:
+                assert await connection.fetchval("SELECT count(*) FROM vecferry.control") == 0
+
+
+async def test_dropping_what_is_not_there_leaves_nothing(
+    settings: MakeSettings, qdrant_url: str, database: Database
+) -> None:
+    """Qdrant says so, and no name is kept."""
+    made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
+    async with wired(made) as here:
+        answer = await here.client.delete("/collections/nothing-of-this-name")
+        assert (answer.status_code, answer.json()["result"]) == (200, False)
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM vecferry.control") == 0
+            left = await connection.fetchval("SELECT count(*) FROM vecferry.collection_intents")
+            assert left == 0

@@ -3,7 +3,8 @@
 import pytest
 from starlette.requests import ClientDisconnect
 
-from service.errors import BodyTooLarge
+from service.errors import BodyTooLarge, Overloaded
+from service.proxy.bounds import Room
 from service.proxy.exchange import Captured
 from tests.service.proxy.asgi import Client, exchange
 
@@ -44,6 +45,61 @@ async def test_the_limit_is_on_what_is_held_in_memory() -> None:
     assert raised.value.status == 413
     streamed = exchange(Client((b"x" * 6, b"x" * 5)), limit=10).stream()
     assert sum([len(chunk) async for chunk in streamed]) == 11
+
+
+async def test_a_held_body_takes_room_before_it_is_read() -> None:
+    """One that is announced too long is refused unread; whatever was taken is given back at the end."""
+    room = Room(10)
+    first = exchange(Client((b"x" * 6,)), headers=[(b"content-length", b"6")], room=room)
+    assert len(await first.body()) == 6
+    late = Client((b"x" * 5,))
+    second = exchange(late, headers=[(b"content-length", b"5")], room=room)
+    with pytest.raises(Overloaded):
+        await second.body()
+    second.close()
+    assert (room.held, await late.receive()) == (
+        6,
+        {"type": "http.request", "body": b"x" * 5, "more_body": False},
+    )
+    first.close()
+    first.close()
+    assert room.held == 0
+
+
+async def test_a_body_of_unknown_length_takes_room_as_it_comes() -> None:
+    """It is refused at the piece for which there is no room."""
+    room = Room(10)
+    found = exchange(Client((b"x" * 6, b"x" * 5, b"never read")), room=room)
+    with pytest.raises(Overloaded):
+        await found.body()
+    assert room.held == 6
+    found.close()
+    assert room.held == 0
+
+
+async def test_what_an_application_collects_takes_room_too() -> None:
+    """A body that is handed on unread is held by whoever reads it, announced or not."""
+    room = Room(10)
+    announced = exchange(Client((b"x" * 6,)), headers=[(b"content-length", b"11")], room=room)
+    with pytest.raises(Overloaded):
+        await announced.replay()()
+    found = exchange(Client((b"x" * 6, b"x" * 5)), room=room)
+    receive = found.replay()
+    assert (await receive())["body"] == b"x" * 6
+    assert room.held == 6
+    with pytest.raises(Overloaded):
+        await receive()
+    found.close()
+    assert room.held == 0
+
+
+async def test_an_announced_length_beyond_the_limit_is_refused_unread() -> None:
+    """413 from the head alone."""
+    client = Client((b"x",))
+    found = exchange(client, headers=[(b"content-length", b"1001")])
+    with pytest.raises(BodyTooLarge):
+        await found.body()
+    assert (await client.receive())["body"] == b"x"
 
 
 async def test_a_client_that_hangs_up_is_not_the_end_of_a_body() -> None:

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.control.plane import ControlPlane
-from service.errors import Overloaded
+from service.errors import Overloaded, Refusal
 from service.metrics import ProxyMetrics
 from service.proxy.freezing import FreezeQueue
 from service.stores.postgres.control import PostgresControl
@@ -18,10 +18,6 @@ HELD = "vecferry_held_writes"
 
 def _queue(plane: ControlPlane, metrics: ProxyMetrics, *, seconds: float = 5.0) -> FreezeQueue:
     return FreezeQueue(plane, metrics, limit=2, seconds=seconds)
-
-
-def _refused(registry: CollectorRegistry, reason: str) -> float | None:
-    return registry.get_sample_value("vecferry_refused_writes_total", {"reason": reason})
 
 
 async def _freeze(plane: ControlPlane, control: PostgresControl) -> None:
@@ -58,15 +54,15 @@ async def test_the_queue_is_bounded(
     plane: ControlPlane, control: PostgresControl, registry: CollectorRegistry,
     metrics: ProxyMetrics,
 ) -> None:  # fmt: skip
-    """One more than may wait is refused at once and counted; a place that was left is free again."""
+    """One more than may wait is refused at once, with its reason; a place that was left is free again."""
     queue = _queue(plane, metrics)
     await _freeze(plane, control)
     async with asyncio.TaskGroup() as tasks:
         held = [tasks.create_task(queue.pass_through("c")) for _ in range(2)]
         await until(lambda: registry.get_sample_value(HELD) == 2)
-        with pytest.raises(Overloaded, match="too many writes wait"):
+        with pytest.raises(Overloaded, match="too many writes wait") as raised:
             await queue.pass_through("c")
-        assert _refused(registry, "queue_full") == 1
+        assert raised.value.refusal is Refusal.FREEZE_QUEUE
         held[0].cancel()
         await until(lambda: registry.get_sample_value(HELD) == 1)
         held[1].cancel()
@@ -77,9 +73,10 @@ async def test_nobody_waits_beyond_the_deadline(
     plane: ControlPlane, control: PostgresControl, registry: CollectorRegistry,
     metrics: ProxyMetrics,
 ) -> None:  # fmt: skip
-    """After its seconds a held write is refused, counted by that reason, and gives its place back."""
+    """After its seconds a held write is refused, with that reason, and gives its place back."""
     queue = _queue(plane, metrics, seconds=0.05)
     await _freeze(plane, control)
-    with pytest.raises(Overloaded, match="changing its stage"):
+    with pytest.raises(Overloaded, match="changing its stage") as raised:
         await queue.pass_through("c")
-    assert (_refused(registry, "deadline"), registry.get_sample_value(HELD)) == (1, 0)
+    assert raised.value.refusal is Refusal.FREEZE_DEADLINE
+    assert registry.get_sample_value(HELD) == 0

@@ -3,16 +3,18 @@
 import asyncio
 import http.client
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from typing import Any
 
 import httpx
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from service.config import Settings
-from service.errors import StaleEpoch
+from service.errors import Refusal, StaleEpoch
 from service.proxy.answers import Answers
+from service.proxy.exchange import Exchange
 from service.proxy.passing import Passer
 from service.stages import Stage
 from service.stores.postgres.control import PostgresControl
@@ -74,6 +76,98 @@ async def test_every_request_is_one_line_and_one_count(settings: MakeSettings) -
         "answered_by": "source",
     }
     assert 0 < seconds < 10
+
+
+async def test_a_requests_id_goes_everywhere(settings: MakeSettings) -> None:
+    """To Qdrant, into the answer in place of Qdrant's, and into the log; own paths and errors have one, too."""
+    answered = ok(b'{"result":1}', b"x-request-id: qdrants")
+    async with (
+        raw_server(answered, answered) as source,
+        wired(settings(qdrant_url=source.url)) as here,
+    ):
+        given = {"x-request-id": "r-1"}
+        with capture_logs(processors=[merge_contextvars]) as logs:
+            passed = await here.client.post("/collections/a/points/count", json={}, headers=given)
+            made = await here.client.post("/collections/a/points/count", json={})
+            own = await here.client.get("/healthz")
+        away = await here.client.get("/collections/a", headers=given)
+    assert passed.headers.get_list("x-request-id") == ["r-1"]
+    assert b"x-request-id: r-1\r\n" in source.requests[0].lower()
+    ours = made.headers["x-request-id"]
+    assert f"x-request-id: {ours}\r\n".encode() in source.requests[1].lower()
+    assert len({"r-1", ours, own.headers["x-request-id"]}) == 3
+    assert [line["request_id"] for line in _requests(logs)] == ["r-1", ours]
+    assert (away.status_code, away.headers["x-request-id"]) == (503, "r-1")
+
+
+async def _refusals(client: httpx.AsyncClient, reason: Refusal) -> bool:
+    line = f'vecferry_refused_requests_total{{reason="{reason}"}} 1.0'
+    return line in (await client.get("/metrics")).text
+
+
+async def test_one_request_too_many_is_a_503_at_once(
+    settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Qdrant's shape, with Retry-After, counted and logged; health and metrics are never refused."""
+    go_on = asyncio.Event()
+
+    async def wait(_: Passer, exchange: Exchange, **__: object) -> None:
+        await go_on.wait()
+        await exchange.answer(200, (), b"{}")
+
+    monkeypatch.setattr(Passer, "forward", wait)
+    async with (
+        wired(settings(qdrant_url=NOWHERE, max_requests=2)) as here,
+        asyncio.TaskGroup() as tasks,
+    ):
+        waiting = [tasks.create_task(here.client.get("/collections/c")) for _ in range(2)]
+        in_flight = "vecferry_requests_in_flight 2.0"
+        while in_flight not in (await here.client.get("/metrics")).text:  # noqa: ASYNC110 - a scrape is all there is
+            await asyncio.sleep(0.01)
+        with capture_logs() as logs:
+            refused = await here.client.put("/collections/c/points", content=b"x" * 1000)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert "2 requests are being answered" in refused.json()["status"]["error"]
+        assert logs[0]["refused"] == "requests"
+        assert await _refusals(here.client, Refusal.REQUESTS)
+        assert (await here.client.get("/readyz")).status_code == 200
+        go_on.set()
+        assert [(await each).status_code for each in waiting] == [200, 200]
+        assert (await here.client.get("/collections/c")).status_code == 200
+
+
+async def test_a_body_without_room_is_a_503_before_it_is_read(
+    settings: MakeSettings, database: Database
+) -> None:
+    """Refused from the head while another body is held, and taken when there is room again."""
+    await PostgresControl(database).arm("c", CONFIG, actor="test", is_new=True)
+    sent: list[bytes] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        sent.append(b"x" * 600)
+        yield sent[0]
+
+    async with wired(settings(qdrant_url=NOWHERE, max_buffered_bytes=500)) as here:
+        refused = await here.client.put("/collections/c/points", content=body())
+        assert await _refusals(here.client, Refusal.BODIES)
+        small = await here.client.put("/collections/c/points", content=b"[]")
+        assert "vecferry_held_body_bytes 0.0" in (await here.client.get("/metrics")).text
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert small.status_code == 400
+
+
+async def test_what_a_store_that_is_away_costs_is_counted_and_its_address_kept(
+    settings: MakeSettings,
+) -> None:
+    """The client reads no host; the log has it for the operator."""
+    async with wired(settings(qdrant_url=NOWHERE)) as here:
+        with capture_logs() as logs:
+            answer = await here.client.get("/collections/c")
+        assert await _refusals(here.client, Refusal.SOURCE)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "127.0.0.1" not in answer.text
+    (line,) = _requests(logs)
+    assert (line["refused"], "127.0.0.1" in line["detail"]) == ("source", True)
 
 
 async def test_an_answer_that_breaks_off_is_cut_and_not_completed(settings: MakeSettings) -> None:

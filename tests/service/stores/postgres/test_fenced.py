@@ -52,7 +52,8 @@ async def test_data_and_outbox_commit_together(
         "c", Upsert([point(2), point(1)]), state, owner=owner, outbox=outbox
     )
     assert await numbers(database, 1, 2) == {1: 1.0, 2: 1.0}
-    (entry,) = await PostgresIntents(database).open_entries(owner=owner, limit=10)
+    page = await PostgresIntents(database).open_entries(owner=owner, after=None, limit=10)
+    (entry,) = page.entries
     assert (entry.id, entry.behind, entry.keys) == (outbox, Side.SOURCE, tuple(keys))
     assert list(keys) == [encode_key(1), encode_key(2)]
 
@@ -158,3 +159,21 @@ async def test_the_outbox_of_a_filter_names_what_it_matched(
     _, keys = await store.apply_fenced("c", matching, state, owner=owner, outbox=uuid4())
     assert list(keys) == [encode_key(1)]
     assert await numbers(database, 1, 2) == {2: 8.0}
+
+
+async def test_a_write_and_a_drop_do_not_wait_for_each_other(
+    store: FencedPgStore, control: PostgresControl, owner: UUID, database: Database
+) -> None:
+    """A drop holds the control row and then takes the collection's; a write never holds the latter alone."""
+    state = await staged(control, Stage.LIVE)
+
+    async def stale() -> None:
+        with pytest.raises(StaleEpoch):
+            await store.apply_fenced("c", Upsert([point(1)]), state, owner=owner, outbox=uuid4())
+
+    async with asyncio.TaskGroup() as tasks, database.transaction() as dropping:
+        await dropping.execute("SELECT 1 FROM vecferry.control WHERE name = 'c' FOR UPDATE")
+        tasks.create_task(stale())
+        await until_one_waits(database)
+        await dropping.execute("DELETE FROM vecferry.collections WHERE name = 'c'")
+    assert not await ledger(database)

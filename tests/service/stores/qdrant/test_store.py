@@ -242,3 +242,12 @@ async def test_a_large_page_is_bit_equal(store: QdrantStore, collection_name: st
     page = await store.scroll(collection_name, request)
     assert [record.id for record in page.records] == list(range(1000))
     assert all(same(r.vectors, {"": v}) for r, v in zip(page.records, vectors, strict=True))
+
+
+async def test_all_replicas_can_be_asked_which_points_there_are(
+    store: QdrantStore, collection_name: str
+) -> None:
+    """The answer names the ids that are there, canonical, without their content (R12)."""
+    await store.create_collection(collection_name, TWO_VECTORS)
+    await store.apply(collection_name, Upsert([Point(1, {}, {}), Point(UUID, {}, {})]), wait=True)
+    assert await store.on_replicas(collection_name, [1, 2, UUID]) == {1, UUID}

@@ -11,19 +11,24 @@ from structlog.testing import capture_logs
 from backfill.ports import Jobs
 from backfill.run import Backfill
 from backfill.verify import Verification
+from service.administration import Administration, BuildIndexes, LongJob
 from service.control.change import StageChanges
 from service.control.plane import ControlPlane
+from service.control.recorder import Recorder
+from service.control.sealing import Seals
 from service.errors import CollectionNotFound, SourceUnavailable, StageError
 from service.metrics import ProxyMetrics
 from service.model.qdrant import CreateCollection
-from service.operations import BuildIndexes, LongJob, Operations
+from service.protocol.whole_ledger import WholeLedger
 from service.stages import Side, Stage
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
+from service.stores.postgres.ledger import PostgresBook
 from shadow.metrics import ShadowMetrics
 from shadow.reads import ShadowReads
 from shadow.sampling import Sampler
 from tests.fakes import MemoryStore
+from tests.service.control.fakes import MemoryRegister
 from tests.service.running import running, until
 
 CONFIG = CreateCollection.model_validate({"vectors": {"size": 2, "distance": "Dot"}})
@@ -62,9 +67,10 @@ def scripted() -> Scripted:
 
 
 @pytest.fixture
-async def operations(database: Database, scripted: Scripted) -> AsyncIterator[Operations]:
-    """Operations on a real control table with one mirrored collection ``c``; they run jobs."""
+async def administration(database: Database, scripted: Scripted) -> AsyncIterator[Administration]:
+    """Administration on a real control table with one mirrored collection ``c``; they run jobs."""
     registry, control = CollectorRegistry(), PostgresControl(database)
+    register = MemoryRegister()
     await control.arm("c", CONFIG, actor="test", is_new=True)
 
     async def aliases() -> dict[str, str]:
@@ -82,10 +88,23 @@ async def operations(database: Database, scripted: Scripted) -> AsyncIterator[Op
     await plane.start()
     target = MemoryStore()
     await target.create_collection("c", CONFIG)
-    made = Operations(
+    made = Administration(
         plane=plane,
         control=control,
-        changes=StageChanges(plane, control, read_source_config=config, freeze_seconds=1.0),
+        changes=StageChanges(
+            plane,
+            control,
+            Seals(
+                Recorder(plane, register, control),
+                register,
+                register,
+                control,
+                seconds=1.0,
+                grace_seconds=1.0,
+            ),
+            read_source_config=config,
+            freeze_seconds=1.0,
+        ),
         source=None,
         target=target,
         jobs=cast("Jobs", None),
@@ -93,6 +112,7 @@ async def operations(database: Database, scripted: Scripted) -> AsyncIterator[Op
         verification=cast("Verification", scripted),
         build_indexes=cast("BuildIndexes", None),
         shadow=ShadowReads({Side.TARGET: target}, Sampler(0.0), ShadowMetrics(registry)),
+        ledger=WholeLedger(PostgresBook(database), hints=None),
     )
     async with running(made.run()):
         await asyncio.sleep(0)
@@ -104,10 +124,10 @@ async def _ended(job: LongJob) -> LongJob:
     return job
 
 
-async def test_a_job_ends_with_its_result(operations: Operations) -> None:
+async def test_a_job_ends_with_its_result(administration: Administration) -> None:
     """It is found by kind and name, and its receipt is its result."""
-    job = await _ended(await operations.start_verify("c"))
-    assert operations.job("verify", "c") is job
+    job = await _ended(await administration.start_verify("c"))
+    assert administration.job("verify", "c") is job
     assert job.to_json() == {
         "kind": "verify", "collection": "c", "state": "done", "step": "running",
         "result": {"clean": True}, "error": None,
@@ -122,7 +142,11 @@ async def test_a_job_ends_with_its_result(operations: Operations) -> None:
     ],
 )
 async def test_a_failure_is_reported_and_ends_nothing_else(
-    operations: Operations, scripted: Scripted, error: Exception, told: str, events: list[str]
+    administration: Administration,
+    scripted: Scripted,
+    error: Exception,
+    told: str,
+    events: list[str],
 ) -> None:
     """Expected or a fault of ours: the job says so, the log has the fault, and the next job runs."""
 
@@ -131,16 +155,16 @@ async def test_a_failure_is_reported_and_ends_nothing_else(
 
     scripted.script = fail
     with capture_logs() as logs:
-        job = await _ended(await operations.start_verify("c"))
+        job = await _ended(await administration.start_verify("c"))
     assert (job.result, told in (job.error or "")) == (None, True)
     assert [line["event"] for line in logs] == events
     scripted.script = scripted.succeed
-    again = await _ended(await operations.start_verify("c"))
+    again = await _ended(await administration.start_verify("c"))
     assert (again is job, again.error) == (False, None)
 
 
 async def test_a_running_job_is_not_started_twice(
-    operations: Operations, scripted: Scripted
+    administration: Administration, scripted: Scripted
 ) -> None:
     """Who asks again follows the same job."""
     go_on = asyncio.Event()
@@ -150,63 +174,65 @@ async def test_a_running_job_is_not_started_twice(
         return Receipt()
 
     scripted.script = wait
-    first = await operations.start_verify("c")
+    first = await administration.start_verify("c")
     await asyncio.sleep(0)
-    assert await operations.start_verify("c") is first
+    assert await administration.start_verify("c") is first
     go_on.set()
     await _ended(first)
     assert scripted.runs == 1
 
 
-async def test_an_instance_that_is_not_serving_starts_nothing(operations: Operations) -> None:
+async def test_an_instance_that_is_not_serving_starts_nothing(
+    administration: Administration,
+) -> None:
     """A job without an owner would be nobody's."""
-    operations._tasks = None
+    administration._tasks = None
     with pytest.raises(StageError, match="does not run jobs yet"):
-        await operations.start_verify("c")
+        await administration.start_verify("c")
 
 
-async def test_without_a_source_there_is_nothing_to_copy(operations: Operations) -> None:
+async def test_without_a_source_there_is_nothing_to_copy(administration: Administration) -> None:
     """The refusal names the stage that is needed."""
     with pytest.raises(StageError, match="needs dualwrite"):
-        await operations.start_backfill("c", restart=False)
+        await administration.start_backfill("c", restart=False)
 
 
 @pytest.mark.parametrize(
     ("pattern", "found"), [("a[1]", ["a[1]"]), ("a[0-9]", ["a1"]), ("a*", ["a1", "a[1]"])]
 )
 async def test_an_exact_name_wins_over_a_pattern(
-    operations: Operations, database: Database, pattern: str, found: list[str]
+    administration: Administration, database: Database, pattern: str, found: list[str]
 ) -> None:
     """A name with brackets can be asked for; it is a pattern only where no collection has it."""
     control = PostgresControl(database)
     for name in ("a1", "a[1]"):
         await control.arm(name, CONFIG, actor="test", is_new=True)
-    assert await operations.matching(pattern) == found
+    assert await administration.matching(pattern) == found
     with pytest.raises(CollectionNotFound):
-        await operations.matching("b*")
+        await administration.matching("b*")
 
 
 async def test_a_collection_that_is_mirrored_only_by_default_says_how_to_begin(
-    operations: Operations, monkeypatch: pytest.MonkeyPatch
+    administration: Administration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before its first request it has no tables: neither job can run, and the command that makes them is named."""
-    monkeypatch.setattr(operations.plane, "_default_stage", Stage.DUALWRITE)
-    monkeypatch.setattr(operations, "backfill", cast("Backfill", object()))
-    await operations.control.touch()
+    monkeypatch.setattr(administration.plane, "_default_stage", Stage.DUALWRITE)
+    monkeypatch.setattr(administration, "backfill", cast("Backfill", object()))
+    await administration.control.touch()
     told = "`new` is not mirrored yet; run `vecferry stage set new dualwrite`"
     with pytest.raises(StageError, match=told):
-        await operations.start_backfill("new", restart=False)
+        await administration.start_backfill("new", restart=False)
     with pytest.raises(StageError, match=told):
-        await operations.start_verify("new")
+        await administration.start_verify("new")
 
 
 async def test_going_back_to_off_forgets_the_parity(
-    operations: Operations, monkeypatch: pytest.MonkeyPatch
+    administration: Administration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Figures about tables that are gone must not open a gate later."""
     forgotten: list[str] = []
     monkeypatch.setattr(ShadowReads, "forget", lambda _, name: forgotten.append(name))
-    await operations.set_stage("c", Stage.SHADOW, percent=100, actor="test")
+    await administration.set_stage("c", Stage.SHADOW, percent=100, actor="test")
     assert forgotten == []
-    state = await operations.set_stage("c", Stage.OFF, percent=100, actor="test")
+    state = await administration.set_stage("c", Stage.OFF, percent=100, actor="test")
     assert (state.stage, forgotten) == (Stage.OFF, ["c"])

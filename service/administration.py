@@ -5,7 +5,8 @@ or in the receipt (verification).
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -20,14 +21,19 @@ from backfill.verify import Verification
 from service.control.change import StageChanges
 from service.control.plane import ControlPlane
 from service.control.ports import ControlStore
-from service.control.state import CollectionState
-from service.errors import CollectionNotFound, StageError, VecferryError
+from service.control.state import CollectionState, View
+from service.errors import CollectionNotFound, StageError, StoreError, VecferryError
 from service.ports import VectorStore
+from service.protocol.book import LineState, Tally
 from service.protocol.mirrors import BarrierStore
+from service.protocol.whole_ledger import WholeLedger
 from service.stages import Side, Stage
 from shadow.reads import ShadowReads
 
 _log = structlog.get_logger(__name__)
+
+_ARMED_SECONDS = 60.0
+_STATUS_SECONDS = 5.0
 
 
 class BuildIndexes(Protocol):
@@ -63,7 +69,7 @@ class LongJob:
 
 
 @dataclass(slots=True)
-class Operations:
+class Administration:
     """The operator's verbs. ``source`` is ``None`` when there is no Qdrant."""
 
     plane: ControlPlane
@@ -76,6 +82,7 @@ class Operations:
     verification: Verification | None
     build_indexes: BuildIndexes
     shadow: ShadowReads
+    ledger: WholeLedger
     _running: dict[tuple[str, str], LongJob] = field(default_factory=dict)
     _tasks: asyncio.TaskGroup | None = None
 
@@ -86,8 +93,8 @@ class Operations:
             await asyncio.Event().wait()
 
     async def status(self) -> dict[str, object]:
-        """Return this instance's id and what is known of every collection, sorted by name."""
-        view = await self.plane.refresh()
+        """Return this instance's id and what is known of every collection, sorted by name; what is not, and why."""
+        view, target_error = await self._newest()
         names = set(view.states)
         source_error = None
         if self.source is not None:
@@ -95,13 +102,31 @@ class Operations:
                 names |= set(await self.source.collections())
             except VecferryError as error:
                 source_error = str(error)
-        collections = [await self._collection(view.state(name)) for name in sorted(names)]
+        count = await self.ledger.count(collection=None)
+        unsettled: dict[str, list[Tally]] = {}
+        for tally in count.tallies:
+            unsettled.setdefault(tally.collection, []).append(tally)
         return {
             "instance": str(self.plane.instance),
             "revision": view.revision,
+            "detached": view.is_detached or not self.plane.is_attached,
             "source_error": source_error,
-            "collections": collections,
+            "target_error": target_error,
+            "unsettled": _intents(count.tallies),
+            "ledger_unread": {str(side): reason for side, reason in count.unread.items()},
+            "collections": [
+                await self._collection(view.state(name), unsettled.get(name, []), target_error)
+                for name in sorted(names)
+            ],
         }
+
+    async def _newest(self) -> tuple[View, str | None]:
+        """Return the newest view; the last known one, and why, when the control state does not answer."""
+        try:
+            async with asyncio.timeout(_STATUS_SECONDS):
+                return await self.plane.refresh(), None
+        except (StoreError, TimeoutError) as error:
+            return self.plane.view, str(error) or "did not answer in time"
 
     async def matching(self, pattern: str) -> list[str]:
         """Return the collection of exactly this name, else those that it names as a shell pattern, sorted.
@@ -168,7 +193,8 @@ class Operations:
             message = "this instance does not run jobs yet"
             raise StageError(message)
         job = self._running[kind, name] = LongJob(kind, name)
-        self._tasks.create_task(self._guarded(job, work))
+        # A context of its own: the job's log lines are not those of the request that began it.
+        self._tasks.create_task(self._guarded(job, work), context=Context())
         return job
 
     async def _guarded(
@@ -190,6 +216,9 @@ class Operations:
             raise StageError(message)
         # R9: writes of the time before the mirror must have ended on every instance.
         await self.plane.confirmed_by_all(self.plane.view.revision, seconds=_ARMED_SECONDS)
+        while (seconds := await self.changes.seconds_until_armed(state)) > 0:
+            job.step = f"waiting {seconds:.0f} s for an instance that is not heard"
+            await asyncio.sleep(min(seconds, 1.0))
         if self.source is not None:
             # … and what Qdrant only acknowledged must be applied, or the copy misses it.
             await self.source.drain(state.name)
@@ -213,10 +242,11 @@ class Operations:
         receipt: Receipt = await self.verification.run(state.name, epoch=state.epoch)
         job.result = receipt.to_json()
 
-    async def _collection(self, state: CollectionState) -> dict[str, object]:
-        ledger, points, backfill = 0, None, None
-        if state.generation is not None:
-            ledger = await self.control.ledger_size(state.generation)
+    async def _collection(
+        self, state: CollectionState, unsettled: Sequence[Tally], target_error: str | None
+    ) -> dict[str, object]:
+        points, backfill = None, None
+        if state.generation is not None and target_error is None:
             stored = await self.jobs.get(state.name)
             backfill = None if stored is None else stored.to_json()
             points = (await self.target.collection_info(state.name)).points_count
@@ -228,11 +258,20 @@ class Operations:
             "frozen": state.frozen,
             "authority": str(state.authority),
             "backfilled": state.backfilled,
-            "ledger": ledger,
+            "ledger": sum(tally.intents for tally in unsettled),
+            "unsettled": _intents(unsettled),
             "points": points,
             "backfill": backfill,
             "parity": self.shadow.parity(state.name).to_json() if state.is_mirrored else None,
         }
+
+
+def _intents(tallies: Iterable[Tally]) -> dict[str, int]:
+    """Return how many intents are in each state."""
+    counts = {str(state): 0 for state in LineState}
+    for tally in tallies:
+        counts[tally.state] += tally.intents
+    return counts
 
 
 def _require_tables(state: CollectionState) -> None:
@@ -241,6 +280,3 @@ def _require_tables(state: CollectionState) -> None:
             f"`{state.name}` is not mirrored yet; run `vecferry stage set {state.name} dualwrite`"
         )
         raise StageError(message)
-
-
-_ARMED_SECONDS = 60.0

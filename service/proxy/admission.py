@@ -1,0 +1,50 @@
+"""Which requests an instance without Postgres may answer (R6): pure rules on the request and the view."""
+
+from typing import assert_never
+
+from service.control.state import Basis, CollectionState, View
+from service.proxy.calls import Call, Kind
+from service.stages import Side
+
+_NEVER = "this instance has not reached Postgres yet and does not know which writes are mirrored"
+_AWAY = "Postgres cannot be reached, and it is needed for"
+
+
+def refusal(call: Call, view: View) -> str | None:
+    """Return why a request cannot be decided under a view, ``None`` when it can."""
+    if not view.is_detached:
+        return None
+    if not view.is_known and not call.may_repeat:
+        return _NEVER
+    match call.kind:
+        case Kind.SERVICE:
+            return None
+        case Kind.LIST:
+            return f"{_AWAY} the list of collections" if view.needs_target else None
+        case Kind.ALIASES:
+            is_moving = any(state.is_mirrored for state in view.states.values())
+            return f"{_AWAY} aliases" if is_moving or view.needs_target else None
+        case _:
+            return _of_collection(call.kind, view.state(view.physical(call.collection)), view.basis)
+
+
+def _of_collection(kind: Kind, state: CollectionState, basis: Basis) -> str | None:
+    if state.authority is Side.TARGET:
+        return f"{_AWAY} collection `{state.name}`"
+    if not state.is_mirrored:
+        return None
+    if basis is Basis.UNMARKED:
+        return f"{_AWAY} collection `{state.name}`: the source takes no mark of this instance"
+    match kind:
+        case Kind.SEARCH | Kind.READ:
+            return None
+        case Kind.WRITE if state.generation is not None:
+            return None
+        case Kind.WRITE:
+            return f"{_AWAY} the first write to collection `{state.name}`"
+        case Kind.CREATE | Kind.UPDATE | Kind.DROP | Kind.INDEX | Kind.REPLACE:
+            return f"{_AWAY} changes of the whole collection `{state.name}`"
+        case Kind.LIST | Kind.ALIASES | Kind.SERVICE:
+            return None
+        case _:
+            assert_never(kind)

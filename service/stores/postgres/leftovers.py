@@ -1,0 +1,55 @@
+"""What dropped generations leave behind: tables and intents, removed when nobody holds them any more.
+
+A transaction of its own per generation: a resync that waits for Qdrant may hold a row or a table for a minute, and no
+client shall wait for that. What cannot be had now is tried again later.
+"""
+
+import structlog
+
+from service.errors import TargetUnavailable
+from service.stores.postgres import catalog
+from service.stores.postgres.database import Connection, Database
+
+_log = structlog.get_logger(__name__)
+
+_PATIENCE = "SET LOCAL lock_timeout = '200ms'"
+_MOST = 100
+
+# While the source has not heard of the end of a generation, its intents tell which pushes may still land there.
+_LISTED = """
+    SELECT generation FROM vecferry.leftovers AS l
+    WHERE NOT EXISTS (
+        SELECT 1 FROM vecferry.collection_intents AS w
+        WHERE w.generation = l.generation AND w.behind = 'source'
+    )
+    ORDER BY generation LIMIT $1
+"""
+_TAKEN = """
+    SELECT vectors FROM vecferry.leftovers WHERE generation = $1 FOR UPDATE SKIP LOCKED
+"""
+
+
+async def clear(database: Database) -> None:
+    """Remove what can be had; never waits long, never fails."""
+    try:
+        async with database.connection() as connection:
+            generations = [row["generation"] for row in await connection.fetch(_LISTED, _MOST)]
+    except TargetUnavailable as error:
+        _log.info("leftovers_unreadable", reason=str(error))
+        return
+    for generation in generations:
+        try:
+            async with database.transaction() as connection:
+                await _remove(connection, generation)
+        except TargetUnavailable as error:
+            _log.info("leftovers_held", generation=generation, reason=str(error))
+
+
+async def _remove(connection: Connection, generation: int) -> None:
+    await connection.execute(_PATIENCE)
+    vectors = await connection.fetchval(_TAKEN, generation)
+    if vectors is None:
+        return
+    await connection.execute("DELETE FROM vecferry.intents WHERE generation = $1", generation)
+    await catalog.drop_tables(connection, generation, vectors)
+    await connection.execute("DELETE FROM vecferry.leftovers WHERE generation = $1", generation)

@@ -1,0 +1,154 @@
+"""One ``vecferry serve`` between two wires, and what an operator asks of it."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+
+from service import keys
+from service.steps import Step
+from tests.faults.engines import Postgres
+from tests.faults.processes import Managed
+from tests.faults.serve import VARIABLE, Order
+from tests.faults.wire import Wire
+from tests.processes import free_port
+
+GRACE_SECONDS = 4.0
+"""Short, so that recovery is quick; everything that may be late in a drill is late by less."""
+
+_SETTINGS = {
+    "VECFERRY_GRACE_SECONDS": str(GRACE_SECONDS),
+    "VECFERRY_QDRANT_TIMEOUT_SECONDS": "2",
+    "VECFERRY_FREEZE_SECONDS": "3",
+    "VECFERRY_RAMP_ANSWER_SECONDS": "1",
+    "VECFERRY_DATABASE_CONNECTIONS": "10",
+    "VECFERRY_SHADOW_SAMPLE_RATE": "0.2",
+    "VECFERRY_LOG_FORMAT": "json",
+}
+_COMMAND_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+
+class Refused(Exception):
+    """The control API said no, or nothing; the text says why."""
+
+
+class Instance:
+    """An instance whose links to both stores can be disturbed, each by itself."""
+
+    def __init__(
+        self, directory: Path, number: int, wires: tuple[Wire, Wire], settings: Mapping[str, str]
+    ) -> None:
+        self.name = f"instance-{number}"
+        self.to_qdrant, self.to_postgres = wires
+        self.url, self._control = (f"http://127.0.0.1:{settings[key]}" for key in _PORTS)
+        self._data_dir = directory / self.name
+        self._order = directory / f"{self.name}.order"
+        environment = {
+            **_SETTINGS, **settings, "VECFERRY_DATA_DIR": str(self._data_dir),
+            VARIABLE: str(self._order),
+        }  # fmt: skip
+        self.process = Managed(
+            "tests.faults.serve", (), environment, directory / f"{self.name}.log"
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def between(
+        cls, directory: Path, number: int, qdrant_url: str, postgres: Postgres
+    ) -> AsyncIterator[Self]:
+        """Lay the wires and run an instance for the length of the block."""
+        qdrant = urlsplit(qdrant_url)
+        dsn = urlsplit(postgres.dsn)
+        async with (
+            Wire(qdrant.hostname or "", qdrant.port or 80).laid() as to_qdrant,
+            Wire("127.0.0.1", postgres.port).laid() as to_postgres,
+        ):
+            user, _, _ = dsn.netloc.rpartition("@")
+            target = dsn._replace(netloc=f"{user}@127.0.0.1:{to_postgres.port}")
+            settings = {
+                "VECFERRY_QDRANT_URL": f"http://127.0.0.1:{to_qdrant.port}",
+                "VECFERRY_DATABASE_URL": urlunsplit(target),
+                **{name: str(free_port()) for name in _PORTS},
+            }
+            running = cls(directory, number, (to_qdrant, to_postgres), settings)
+            await running.start()
+            try:
+                yield running
+            finally:
+                await running.process.kill()
+
+    async def start(self) -> None:
+        """Start it (again) and wait until it serves."""
+        self.process.start()
+        async with aiohttp.ClientSession() as http:
+            await self.process.answers(http, f"{self.url}/readyz")
+
+    async def heal(self) -> None:
+        """Have it run, and its wires pass everything."""
+        self._order.unlink(missing_ok=True)
+        self.to_qdrant.pass_all()
+        self.to_postgres.pass_all()
+        if self.process.is_running:
+            self.process.signal_all(signal.SIGCONT)
+        else:
+            await self.start()
+
+    def order(self, number: signal.Signals, step: Step, arrival: int) -> None:
+        """Have it kill or stop itself at the n-th arrival at a step from now on."""
+        Order(number, step, arrival).give(self._order)
+
+    async def obeyed(self, seconds: float) -> bool:
+        """Wait until the order is carried out; false when the step was not reached in time."""
+        for _ in range(int(seconds / _POLL_SECONDS)):
+            if not self._order.exists():
+                return True
+            await asyncio.sleep(_POLL_SECONDS)
+        return False
+
+    async def status(self) -> dict[str, Any]:
+        """Return what ``vecferry status`` shows. Raises ``Refused``."""
+        found: dict[str, Any] = await self._call("GET", "/status")
+        return found
+
+    async def set_stage(self, name: str, stage: str, percent: int | None = None) -> None:
+        """Change a collection's stage. Raises ``Refused``."""
+        await self._call("PUT", f"/collections/{name}/stage", {"stage": stage, "percent": percent})
+
+    async def backfill(self, name: str) -> None:
+        """Copy a collection and wait for the end. Raises ``Refused``."""
+        path = f"/collections/{name}/backfill"
+        await self._call("POST", path, {})
+        while (job := (await self._call("GET", path))["job"])["state"] == "running":  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
+        if job["state"] != "done":
+            raise Refused(str(job))
+
+    async def _call(self, method: str, path: str, body: object = None) -> Any:
+        headers = {"Authorization": f"Bearer {keys.read(self._data_dir)}"}
+        try:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.request(
+                    method,
+                    f"{self._control}/v1/control{path}",
+                    json=body,
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(_COMMAND_SECONDS),
+                ) as answer,
+            ):
+                text = await answer.text()
+                if answer.status != HTTPStatus.OK:
+                    raise Refused(f"{self.name} {method} {path}: {answer.status} {text[:300]}")
+                return await answer.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Refused(f"{self.name} {method} {path}: {type(error).__name__} {error}") from None
+
+
+_PORTS = ("VECFERRY_PORT", "VECFERRY_CONTROL_PORT")

@@ -1,0 +1,328 @@
+"""One history: stores, instances of the real protocol code, clients, and what must hold of them.
+
+I1 is checked after every step, I5 and I7 when a client is answered, the rest at the end: then the faults are over, time
+passes until the ledger is empty, and the stores must be equal and hold what the clients were told. That nobody acts
+under a stale epoch (I6) needs no check of its own: what such a write leaves differs, and no intent says so on the side
+that is behind now.
+"""
+
+import os
+import time
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+from service.errors import Overloaded, StageError, StaleEpoch, StoreError
+from service.model.ids import PointId, encode_key
+from service.stages import Side, Stage, authority, mirrors
+from tests.interleavings.building import Instance, Variant, build
+from tests.interleavings.loop import OWNER, WORLD, Option, ScriptedLoop
+from tests.interleavings.postgres import ControlRow, Postgres, Tables
+from tests.interleavings.register import Kept
+from tests.interleavings.search import Run, Script, Violation
+from tests.interleavings.source import Qdrant, point
+from tests.interleavings.writes import Read, Result, Told, Write, check_read, check_values
+
+COLLECTION = "c"
+GENERATION = 1
+_HEAL_SECONDS = 120.0
+_STILL = 1.5
+_AWAY_SECONDS = 13.0
+"""Longer than others wait for a silent instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What may go wrong, each at most as often as the budget says."""
+
+    write: tuple[str, ...] = ()
+    answer: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    postgres: tuple[str, ...] = ()
+    slow: tuple[str, ...] = ()
+    register: bool = False
+    mortal: tuple[str, ...] = ()
+    """Instances that may be killed, after any step of theirs."""
+    sleepy: tuple[str, ...] = ()
+    """Instances that may stand still for longer than the grace period."""
+    cuttable: tuple[str, ...] = ()
+    """Instances that may lose Postgres for longer than others wait for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happens. ``clients`` write or read one thing after the other, each through one instance."""
+
+    clients: Sequence[tuple[str, Sequence[Write | Read]]]
+    stage: Stage = Stage.DUALWRITE
+    points: Mapping[PointId, int] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    changes: Sequence[tuple[str, Stage]] = ()
+    """Stage changes, one after the other, each ordered from an instance."""
+    is_full: bool = False
+    """With the register in the source, hints, marks and records."""
+    backfills: bool = False
+    """A backfill's page is copied meanwhile; the target begins empty."""
+    grace_seconds: float = 3.0
+    patience_seconds: float | None = None
+    """Every write must be done within so long (I5)."""
+
+    @property
+    def names(self) -> list[str]:
+        """The instances."""
+        orderers = [name for name, _ in self.changes]
+        return sorted({*(name for name, _ in self.clients), *orderers, "B"})
+
+
+class World:
+    """A history that runs under one script."""
+
+    def __init__(self, history: History, script: Script, variant: Variant) -> None:
+        self.history = history
+        self.variant = variant
+        self.loop = ScriptedLoop(script.choose, offers=self._offers, after_step=self._check_ledger)
+        self.qdrant = Qdrant(self.loop, history.points, history.grace_seconds)
+        self.kept = Kept(self.loop)
+        self.tables = Tables(
+            control={COLLECTION: ControlRow(COLLECTION, GENERATION, history.stage)},
+            points={} if history.backfills else dict(history.points),
+        )
+        self.postgres = Postgres(self.loop, self.tables)
+        self._script = script
+        self._told: list[Told] = []
+        self._instances: dict[str, Instance] = {}
+        self._busy: dict[int, str] = {}
+        self._is_copied = not history.backfills
+        self._dead: set[str] = set()
+
+    def run(self) -> None:
+        """Run it. Raises ``Violation`` or ``Stuck``."""
+        with _clock_and_ids(self.loop):
+            self.loop.run(self._main())
+
+    async def _main(self) -> None:
+        self.loop.is_quiet = True
+        for name in self.history.names:
+            self._instances[name] = await self._start(name)
+        self.loop.is_quiet = False
+        self._let_faults_happen()
+        for name, wanted in self.history.clients:
+            self._spawn(name, self._client(len(self._busy), name, wanted))
+        if self.history.changes:
+            self._spawn(self.history.changes[0][0], self._change(len(self._busy)))
+        if self.history.backfills:
+            self._spawn(WORLD, self._copy_page(len(self._busy)))
+        while self._is_at_work():
+            await self.loop.pause(0.25)
+        self._script.is_closed = True
+        await self._heal()
+
+    async def _start(self, name: str) -> Instance:
+        context = _context_of(name)
+        instance: Instance = await self.loop.create_task(build(self), context=context)
+        for work in instance.background:
+            self.loop.create_task(work, context=context)
+        return instance
+
+    def _spawn(self, owner: str, work: Coroutine[Any, Any, None]) -> None:
+        self._busy[len(self._busy)] = owner
+        self.loop.create_task(work, context=_context_of(owner))
+
+    def _let_faults_happen(self) -> None:
+        faults = self.history.faults
+        self.qdrant.write_faults = faults.write
+        self.qdrant.answer_faults = faults.answer
+        self.qdrant.read_faults = faults.read
+        self.postgres.faults = faults.postgres
+        self.postgres.slow_faults = faults.slow
+        self.postgres.answers_apart = bool(faults.sleepy)
+        self.kept.is_faulty = faults.register
+
+    def _is_at_work(self) -> bool:
+        is_still = not any(self._busy.values()) and self.qdrant.is_still and not self._is_hurt()
+        is_behind = bool(self.tables.intents or self.kept.hints)
+        return not is_still or (is_behind and self.loop.time() < 3 * self.history.grace_seconds)
+
+    def _is_hurt(self) -> bool:
+        return bool(self.postgres.cut_off - self._dead) or any(
+            self.loop.is_standing_still(name) for name in self._instances
+        )
+
+    # ---- what happens
+
+    async def _client(self, number: int, name: str, wanted: Sequence[Write | Read]) -> None:
+        for each in wanted:
+            await self.loop.step(f"client {number} asks: {each}")
+            if isinstance(each, Read):
+                await self._read(name, each)
+            else:
+                await self._write(name, each)
+        self._busy[number] = ""
+
+    async def _write(self, name: str, write: Write) -> None:
+        told = Told(write, self.loop.ticks, name)
+        self._told.append(told)
+        asked_at = self.loop.time()
+        try:
+            status = await self._instances[name].front.write(write)
+        except (StoreError, Overloaded, StaleEpoch) as error:
+            told.result, reason = Result.UNKNOWN, str(error)
+        else:
+            told.result, reason = Result.DONE if status == 200 else Result.REFUSED, ""
+        told.ended = self.loop.ticks
+        self._check_patience(write, told.result, self.loop.time() - asked_at, reason)
+
+    def _check_patience(self, write: Write, result: Result, seconds: float, reason: str) -> None:
+        """I5: while the source is right, Postgres neither fails a client nor delays it beyond the budget."""
+        patience = self.history.patience_seconds
+        if patience is not None and (result is not Result.DONE or seconds > patience):
+            raise Violation(f"I5: {write} ended {result} after {seconds:.2f} s: {reason}")
+
+    async def _read(self, name: str, read: Read) -> None:
+        began = self.loop.ticks
+        try:
+            found = await self._instances[name].front.read(read.id)
+        except (StoreError, Overloaded, StaleEpoch):
+            return
+        check_read(self.history.points, self._told, read.id, began, found)
+
+    async def _change(self, number: int) -> None:
+        for name, stage in self.history.changes:
+            await self.loop.step(f"operator asks {name} for {stage}")
+            try:
+                await self._instances[name].changes.change(
+                    COLLECTION, stage, percent=100, actor="test"
+                )
+            except (StageError, StoreError):
+                break
+        self._busy[number] = ""
+
+    async def _copy_page(self, number: int) -> None:
+        """backfill/run.py: read a page, then insert what is missing."""
+        found = await self.qdrant.read(sorted(self.qdrant.points, key=str))
+        ledger = self._instances["B"].ledger
+        await ledger.insert_page(GENERATION, [point(*each) for each in found.items()])
+        self._is_copied = True
+        self._busy[number] = ""
+
+    # ---- what may go wrong
+
+    def _offers(self, owner: str) -> list[Option]:
+        """Return what the world may do after a step of an instance; after time has passed nothing new."""
+        if owner == WORLD:
+            return []
+        offered, faults = self.qdrant.offers(), self.history.faults
+        if owner in self._dead or self.loop.is_standing_still(owner):
+            return offered
+        if owner in faults.mortal:
+            offered.append(Option(f"{owner} dies", lambda: self._kill(owner), faults=1))
+        if owner in faults.sleepy:
+            offered.append(Option(f"{owner} stands still", lambda: self._stop(owner), faults=1))
+        if owner in faults.cuttable and owner not in self.postgres.cut_off:
+            offered.append(Option(f"{owner} loses Postgres", lambda: self._cut(owner), faults=1))
+        return offered
+
+    def _kill(self, name: str) -> None:
+        self._dead.add(name)
+        self.loop.kill(name)
+        self.qdrant.leave_behind(name)
+        self.postgres.cut(name)
+        self._busy = {number: "" if of == name else of for number, of in self._busy.items()}
+
+    def _stop(self, name: str) -> None:
+        self.loop.stop(name)
+        self.qdrant.leave_behind(name)
+        self.loop.call_outside(
+            _STILL * self.history.grace_seconds, lambda: self.loop.resume(name)
+        )
+
+    def _cut(self, name: str) -> None:
+        self.postgres.cut_off.add(name)
+        self.postgres.cut(name)
+        self.loop.call_outside(_AWAY_SECONDS, lambda: self.postgres.cut_off.discard(name))
+
+    # ---- what must hold
+
+    def _check_ledger(self) -> None:
+        """I1: an id on which the stores differ is in the ledger, as one that the store behind may lack."""
+        stage = self.tables.control[COLLECTION].stage
+        differing = self._differing() if self._is_copied and mirrors(stage) else []
+        if not differing:
+            return
+        known = self._in_ledger(authority(stage).other) | self._in_flight()
+        for each in differing:
+            if encode_key(each) not in known:
+                raise Violation(f"I1: {each} differs and is not in the ledger {self._stores()}")
+
+    def _in_ledger(self, behind: Side) -> set[bytes]:
+        intents = [row.intent for row in self.tables.intents.values()]
+        intents += [hint.intent for hint in self.kept.hints.values()]
+        return {key for each in intents if each.behind is behind for key in each.keys}
+
+    def _in_flight(self) -> set[bytes]:
+        """Return the keys of unanswered writes of instances that may stand still: their intents may be gone (R7)."""
+        return {
+            encode_key(each)
+            for told in self._told
+            if told.ended is None and told.owner in self.history.faults.sleepy
+            for each in told.write.ids
+        }
+
+    def _differing(self) -> list[PointId]:
+        right, left = self.qdrant.points, self.tables.present()
+        return [
+            each for each in sorted({*right, *left}, key=str) if right.get(each) != left.get(each)
+        ]
+
+    def _stores(self) -> str:
+        return f"(source {self.qdrant.points}, target {self.tables.points})"
+
+    async def _heal(self) -> None:
+        """I2, I3, I4: without faults the ledger becomes empty, the stores equal, and nothing told is missing."""
+        began = self.loop.time()
+        while self._is_unsettled():
+            if self.loop.time() > began + _HEAL_SECONDS:
+                left = [row.intent.keys for row in self.tables.intents.values()]
+                raise Violation(
+                    f"I2: not settled after healing: {left}, hints {len(self.kept.hints)}"
+                )
+            await self.loop.pause(0.5)
+        if self._differing():
+            raise Violation(f"I2: the stores differ at rest {self._stores()}")
+        check_values(self.history.points, self._told, self.tables.present())
+
+    def _is_unsettled(self) -> bool:
+        if self.tables.intents or self.kept.hints or self._is_hurt():
+            return True
+        living = [each for name, each in self._instances.items() if name not in self._dead]
+        return not all(each.resyncer.is_idle for each in living)
+
+
+def _context_of(owner: str) -> Context:
+    context = copy_context()
+    context.run(OWNER.set, owner)
+    return context
+
+
+@contextmanager
+def _clock_and_ids(loop: ScriptedLoop) -> Iterator[None]:
+    """Give the code under test the loop's clock, and random ids that are the same in every run."""
+    drawn = iter(range(1, 1 << 62))
+
+    def random_bytes(size: int) -> bytes:
+        return next(drawn).to_bytes(size, "big")
+
+    with patch.object(time, "monotonic", loop.time), patch.object(os, "urandom", random_bytes):
+        yield
+
+
+def running(history: History, variant: Variant | None = None) -> Run:
+    """Return a run of the history for every script."""
+
+    def run(script: Script) -> None:
+        World(history, script, variant or Variant()).run()
+
+    return run
