@@ -22,6 +22,7 @@ from service.control.change import StageChanges
 from service.control.plane import ControlPlane
 from service.control.readiness import not_ready
 from service.control.sourced import create_request
+from service.control.state import CollectionState
 from service.core import Core, Databases, Source, core_of
 from service.embedded.engines import Engines, start_engines
 from service.errors import (
@@ -184,10 +185,16 @@ def _proxy(core: Core, attempts: Attempts) -> Proxy:
     settings = core.settings
     target_app = _target_app(core)
     marks = core.recording.marks
+
+    async def renewed(name: str) -> CollectionState:
+        await core.plane.renewed(name)
+        return core.plane.view.state(name)
+
     writes = SourceWrites(
         core.passer.send,
         core.commits,
         core.resyncer,
+        renewed=renewed,
         ramp_answer_seconds=settings.ramp_answer_seconds,
     )
     answers = Answers(

@@ -10,7 +10,9 @@ from service.protocol.breaker import Circuit
 from service.stages import Side, Stage
 
 _LATENCY_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
-_IN_POSTGRES = tuple(state for state in LineState if state is not LineState.HINT)
+_IN_POSTGRES: tuple[LineState, ...] = tuple(
+    state for state in LineState if state is not LineState.HINT
+)
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -169,7 +171,9 @@ class ProxyMetrics:
 
     def show_ledger(self, tallies: Iterable[Tally]) -> None:
         """Set the ledger's figures to what was just read."""
-        sizes = {(side, state): 0 for side in Side for state in _IN_POSTGRES}
+        sizes: dict[tuple[Side, LineState], int] = {
+            (side, state): 0 for side in Side for state in _IN_POSTGRES
+        }
         oldest = dict.fromkeys(_IN_POSTGRES, 0.0)
         for tally in tallies:
             sizes[tally.behind, tally.state] += tally.intents

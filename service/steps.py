@@ -22,7 +22,7 @@ class Step(StrEnum):
     """A resync has written the target and deleted the intents; nothing is committed."""
     RESYNC_COMMITTED = "resync-committed"
     OUTBOX_WRITTEN = "outbox-written"
-    """A write of the target's and its intent are in one transaction that is not committed."""
+    """The intent of a write of the target's is in the write's transaction, which is not committed."""
     OUTBOX_COMMITTED = "outbox-committed"
     """They are committed, the client has no answer."""
     PUSH_ATTEMPTED = "push-attempted"

@@ -84,7 +84,9 @@ class Detachment:
         """Keep the mark and the looks fresh while they are needed; never ends by itself."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pause)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes with the event.
+                async with asyncio.timeout(self._pause):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 async with asyncio.timeout(_STEP_SECONDS):

@@ -109,8 +109,8 @@ class ControlStore(Protocol):
     async def retire(self, name: str, *, actor: str) -> int:
         """Drop the tables and intents of a deleted collection.
 
-        Its row stays without a generation: ``complete`` and ``off`` as they are, every other stage as ``dualwrite``,
-        so that a new collection of the name is mirrored from its first point.
+        Its row stays without a generation: ``shadow`` and ``ramp`` as ``dualwrite``, so that a new collection of the name
+        is mirrored from its first point, every other stage as it is.
         """
         ...
 
@@ -127,5 +127,5 @@ class ControlStore(Protocol):
         ...
 
     async def ledger_size(self, generation: int) -> int:
-        """Return the number of unsettled intents of a generation."""
+        """Return the number of unsettled intents of a generation, the ``*`` intents of its collection included."""
         ...

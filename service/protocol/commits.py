@@ -49,7 +49,7 @@ class HintPath(Protocol):
     async def insert(self, intents: Sequence[Intent], *, owner: UUID) -> set[UUID]:
         """Store the intents as hints; return those whose write is allowed (R6).
 
-        Raises ``TargetUnavailable`` or ``SourceUnavailable``.
+        Raises ``StoreError``, but never ``StoreAnswered``: that would be the client's answer.
         """
         ...
 

@@ -17,7 +17,6 @@ import structlog
 
 from service.control.register import Record, SourceRegister
 from service.errors import (
-    ConfigurationError,
     StoreAnswered,
     StoreError,
     TargetUnavailable,
@@ -55,7 +54,7 @@ class Detached(Protocol):
         """Return when this instance's mark is in the register and fresh.
 
         With ``reads_may_be_moved`` only when ``LEASE_SECONDS`` have passed since: others may read the target until
-        then. Raises ``SourceUnavailable``, ``StoreAnswered`` or ``ConfigurationError`` when the mark cannot be written.
+        then. Raises ``StoreError`` when the mark cannot be written.
         """
         ...
 
@@ -93,14 +92,14 @@ class HintCommits:
     async def insert(self, intents: Sequence[Intent], *, owner: UUID) -> set[UUID]:
         """Store the intents as hints and return those whose write the record allows.
 
-        Raises ``TargetUnavailable`` or ``SourceUnavailable``.
+        Raises ``StoreError``, but never ``StoreAnswered``: that would be the client's answer.
         """
         # Counted before the mark is asked for: it must not be taken away as long as a hint may follow.
         self._running += 1
         self._begun += 1
         try:
             return await self._insert(intents, owner)
-        except (StoreAnswered, ConfigurationError) as error:
+        except StoreAnswered as error:
             reason = "did not take an intent in time, and the source takes no hint"
             raise TargetUnavailable(reason, detail=error) from error
         finally:

@@ -65,6 +65,10 @@ class Resyncer:
         self._sweep = Sweep(log, owner, grace_seconds)
         self._settled: dict[UUID, asyncio.Future[bool]] = {}
         self._work = asyncio.Event()
+        for looked in Looked:
+            metrics.rereads.labels(looked)
+        for side in Side:
+            metrics.refused_intents.labels(side)
 
     def opened(self, intent: Intent) -> None:
         """Note that the intent's request is under way; call before the intent is committed."""
@@ -235,7 +239,7 @@ class Resyncer:
         return pushed
 
     def _timely(self, push: Push, began: float) -> Push:
-        """Return a push that is not sent once others may have taken over its intents: it could land after theirs (R7)."""
+        """Return a push that is not sent once others may have its intents: it could land after theirs (R7)."""
 
         async def timely(present: Sequence[Point], absent: Sequence[PointId]) -> None:
             if self.may_be_recovered(began):

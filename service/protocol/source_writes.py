@@ -4,12 +4,13 @@ The client's own bytes go to the source; only a filter is replaced by "these ids
 would hit a point that no longer matches and the filter alone would hit points that have no intent.
 """
 
+import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import orjson
@@ -22,13 +23,17 @@ from service.protocol.ledger import Intent, LedgerEntry
 from service.protocol.outcome import Outcome, as_acknowledged, outcome
 from service.protocol.resync import Resyncer
 from service.stages import Side, Stage
+from service.steps import Step, reached
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+_Done = TypeVar("_Done")
 
 _POINTS = "/points"
 _FILTER_PAGE = 1_000
 _FORM = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _STOOD_STILL = "the intent is too old for the write to be sent"
+_PAUSES = (0.0, 0.2, 0.5, 1.0)
 _CHANGED = "the collection's stage changed while the write was under way; it may have taken effect"
 
 
@@ -100,6 +105,10 @@ class _Cover:
     stored: Stored
 
 
+Renewed = Callable[[str], Awaitable[CollectionState]]
+"""Looks for something newer about a collection, and returns what is known then."""
+
+
 class SourceWrites:
     """Carries out point writes of collections whose authority is the source."""
 
@@ -109,11 +118,13 @@ class SourceWrites:
         commits: GroupCommit,
         resyncer: Resyncer,
         *,
+        renewed: Renewed,
         ramp_answer_seconds: float,
     ) -> None:
         self._send = send
         self._commits = commits
         self._resyncer = resyncer
+        self._renewed = renewed
         self._ramp_answer_seconds = ramp_answer_seconds
 
     async def write(
@@ -159,7 +170,10 @@ class SourceWrites:
             # We stood still: the intent may be settled already, and the stage may have changed since (R7).
             self._ended(cover)
             raise StaleEpoch(_STOOD_STILL)
+        if cover.stored is Stored.LEDGER:
+            reached(Step.INTENT_COMMITTED)
         answer = await self._forward_watched(request, cover)
+        reached(Step.SOURCE_ANSWERED)
         if self._resyncer.may_be_recovered(began):
             cover = await self._intend_again(state, request, keys, owed=may_owe)
         if not may_owe and not await self._is_told(cover):
@@ -200,12 +214,35 @@ class SourceWrites:
         owed: bool,
     ) -> _Cover:
         """Cover a write that has ended once more, when its first intent may be gone or says too little (R7, R11)."""
-        try:
-            cover = await self._intend(state, request, keys, owed=owed)
-        except StaleEpoch:
-            raise Overloaded(_CHANGED, Refusal.STAGE_CHANGED) from None
+        cover = await self._go_on(
+            state, lambda now: self._intend(now, request, keys, owed=owed), is_begun=True
+        )
         self._ended(cover)
         return cover
+
+    async def _go_on(
+        self,
+        state: CollectionState,
+        step: Callable[[CollectionState], Awaitable[_Done]],
+        *,
+        is_begun: bool,
+    ) -> _Done:
+        """Do a step of a write; one that has begun goes on under a newer stage, as long as the source is right.
+
+        What is done must not be done again: from the second step on a stale epoch ends in ``Overloaded``. An instance
+        that stood still is fenced, and its epochs are refused like stale ones until it has registered again.
+        """
+        if not is_begun:
+            return await step(state)
+        for pause in _PAUSES:
+            try:
+                return await step(state)
+            except StaleEpoch:
+                await asyncio.sleep(pause)
+            before, state = state, await self._renewed(state.name)
+            if not _may_go_on(before, state):
+                break
+        raise Overloaded(_CHANGED, Refusal.STAGE_CHANGED)
 
     async def _is_told(self, cover: _Cover) -> bool:
         """Wait for the second store; say whether reads of it know of the write, one way or the other (R11).
@@ -258,7 +295,7 @@ class SourceWrites:
     ) -> Answer:
         """Resolve the filter on the source page by page; each page has its own intent (R4)."""
         offset: object = None
-        is_first = True
+        is_begun = False
         while True:
             found, offset, refusal = await self._resolve(request, touched.filter, offset)
             if refusal is not None:
@@ -266,9 +303,10 @@ class SourceWrites:
                 return (await self.refused_form(request) if is_form else None) or refusal
             page = replace(request, body=_narrowed(request, found))
             ids = [*touched.ids, *(parse_point_id(value) for value in found)]
-            with _nothing_repeated(is_first):
-                answer = await self._by_ids(state, page, ids)
-            is_first = False
+            answer = await self._go_on(
+                state, partial(self._by_ids, request=page, ids=ids), is_begun=is_begun
+            )
+            is_begun = True
             if offset is None or answer.status != HTTPStatus.OK:
                 return answer
 
@@ -304,11 +342,11 @@ class SourceWrites:
         last: Answer | None = None
         for part, source in zip(touched, orjson.loads(request.body)["operations"], strict=True):
             single = replace(request, body=orjson.dumps({"operations": [source]}))
-            with _nothing_repeated(last is None):
-                if part.filter is None:
-                    last = await self._by_ids(state, single, part.ids)
-                else:
-                    last = await self._by_filter(state, single, part)
+            if part.filter is None:
+                step = partial(self._by_ids, request=single, ids=part.ids)
+            else:
+                step = partial(self._by_filter, request=single, touched=part)
+            last = await self._go_on(state, step, is_begun=last is not None)
             if last.status != HTTPStatus.OK:
                 return last
             results += orjson.loads(last.body)["result"]
@@ -317,15 +355,12 @@ class SourceWrites:
         return replace(last, body=orjson.dumps({**orjson.loads(last.body), "result": results}))
 
 
-@contextmanager
-def _nothing_repeated(is_first: bool) -> Iterator[None]:  # noqa: FBT001 - a plain question of its caller
-    """Turn ``StaleEpoch`` after the first step into ``Overloaded``: what is done must not be done again by us."""
-    try:
-        yield
-    except StaleEpoch:
-        if is_first:
-            raise
-        raise Overloaded(_CHANGED, Refusal.STAGE_CHANGED) from None
+def _may_go_on(before: CollectionState, now: CollectionState) -> bool:
+    """Say whether a write that began under one stage may be finished under another: the answer is still the source's.
+
+    A freeze holds new writes only; it waits for those that have begun.
+    """
+    return now.generation == before.generation and now.is_mirrored and now.authority is Side.SOURCE
 
 
 def _narrowed(request: WriteRequest, ids: list[Any]) -> bytes:

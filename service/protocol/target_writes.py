@@ -128,6 +128,7 @@ class TargetAuthority:
             if intent is not None:
                 self._resyncer.dropped(intent)
             raise
+        reached(Step.OUTBOX_COMMITTED)
         if intent is not None and not keys:
             self._resyncer.dropped(intent)
         elif intent is not None:

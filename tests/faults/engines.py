@@ -48,13 +48,13 @@ class Postgres:
         self._signal(signal.SIGCONT)
 
     async def heal(self) -> None:
-        """Have it run and take connections: after a crash it may still be recovering by itself."""
+        """Have it run and take connections: after a crash it may recover by itself, or end while it tries to."""
         if self._server.is_running:
             self.resume()
-        else:
-            await self.start()
         async with asyncio.timeout(_RECOVERY_SECONDS):
-            while not await self._accepts():  # noqa: ASYNC110
+            while not await self._accepts():
+                if not self._server.is_running:
+                    await self.start()
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def _accepts(self) -> bool:

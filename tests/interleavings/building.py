@@ -15,6 +15,7 @@ from service.control.marks import MarkWatch
 from service.control.plane import ControlPlane
 from service.control.recorder import Recorder
 from service.control.sealing import Seals
+from service.control.state import CollectionState
 from service.metrics import ProxyMetrics
 from service.protocol.commits import GroupCommit
 from service.protocol.hints import HintCommits, HintMover
@@ -103,6 +104,11 @@ async def build(world: "World") -> Instance:
     seals = variant.seals(
         recorder, register, hints, control, seconds=FREEZE_SECONDS, grace_seconds=grace
     )
+
+    async def renewed(name: str) -> CollectionState:
+        await plane.renewed(name)
+        return plane.view.state(name)
+
     background = [resyncer.run(), commits.run(), plane.run()]
     if is_full:
         await recorder.sync("c")
@@ -112,7 +118,11 @@ async def build(world: "World") -> Instance:
             plane=plane,
             queue=FreezeQueue(plane, _METRICS, limit=_MOST_HELD, seconds=FREEZE_SECONDS),
             writes=variant.writes(
-                HttpSource(world.qdrant), commits, resyncer, ramp_answer_seconds=RAMP_ANSWER_SECONDS
+                HttpSource(world.qdrant),
+                commits,
+                resyncer,
+                renewed=renewed,
+                ramp_answer_seconds=RAMP_ANSWER_SECONDS,
             ),
             target=TargetAuthority(
                 MemoryStore(), ledger, _NOT_HERE, plane, _NOT_HERE, resyncer, _METRICS

@@ -4,7 +4,7 @@ Every change takes the revision's row, then the collection's ``FOR UPDATE``, and
 statement (R5). Polls and heartbeats are steps like any other; ``now()`` is the loop's clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -121,12 +121,9 @@ class ModelControl:
         await self._ask()
         return self._size(generation)
 
-    async def has_silent(self, *, after_seconds: float) -> bool:
+    async def silences(self) -> Mapping[UUID, float]:
         await self._ask()
-        return any(
-            self._tables.heartbeat_at[each] < self._now - after_seconds
-            for each in self._tables.instances
-        )
+        return {each: self._now - at for each, at in self._tables.heartbeat_at.items() if each in self._tables.instances}
 
     async def stuck_intents(self, generation: int, *, older_than_seconds: float) -> int:
         """Return 0: what is stuck is found by the wait for an empty ledger, a little later."""

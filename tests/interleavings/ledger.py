@@ -1,8 +1,8 @@
 """The ledger on the model of Postgres: ``IntentLog``, ``FencedStore`` and a backfill's page, statement by statement.
 
 The order of the statements and the locks that each takes are those of service/stores/postgres/intents.py (``insert``,
-``adopt_orphans``, ``settle_target``, ``settle_source``) with settling.py, fenced.py with store.py (``apply_fenced``) and jobs.py
-(``insert_page``). What a mutation leaves out is named in ``Without``.
+``adopt_orphans``, ``settle_target``, ``settle_source``) with settling.py, fenced.py with store.py
+(``apply_fenced``) and jobs.py (``insert_page``). What a mutation leaves out is named in ``Without``.
 """
 
 from collections.abc import Sequence
@@ -54,9 +54,7 @@ class Without(Enum):
 class ModelLedger:
     """``IntentLog`` and ``FencedStore`` over the model."""
 
-    def __init__(
-        self, postgres: Postgres, *, without: frozenset[Without] = frozenset()
-    ) -> None:
+    def __init__(self, postgres: Postgres, *, without: frozenset[Without] = frozenset()) -> None:
         self._postgres = postgres
         self._without = without
 
@@ -162,7 +160,9 @@ class ModelLedger:
     ) -> Settlement | frozenset[UUID]:
         async with self._postgres.transaction() as transaction:
             await transaction.statement("locks pushes", *self._push_locks(generation, keys))
-            held = [each for each in await self._hold(transaction, intents) if self._is(each, owner)]
+            held = [
+                each for each in await self._hold(transaction, intents) if self._is(each, owner)
+            ]
             settled = await self._stage(transaction, generation, Side.TARGET)
             if settled is not None:
                 return _close(transaction, settled, held)
@@ -323,9 +323,7 @@ def _stripes(generation: int, keys: Sequence[bytes]) -> list[Lock]:
 
 def _insert(tables: Tables, intents: Sequence[Intent], owner: UUID) -> None:
     for each in intents:
-        tables.intents[each.id] = IntentRow(
-            each, owner, tables.next_number(), is_owed=each.owed
-        )
+        tables.intents[each.id] = IntentRow(each, owner, tables.next_number(), is_owed=each.owed)
 
 
 def _adopt(
@@ -376,5 +374,3 @@ def _entry(row: IntentRow) -> LedgerEntry:
 
 def _proves_ports(ledger: ModelLedger) -> tuple[IntentLog, FencedStore]:
     return ledger, ledger
-
-

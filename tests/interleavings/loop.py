@@ -87,7 +87,7 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
         """Return the virtual time, which begins at 0."""
         return self._now
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callback, *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Run a callback before anything else is chosen."""
@@ -95,7 +95,7 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
         self._ready.append((_owner(context), handle))
         return handle
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callback, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run a callback when the clock says so."""
@@ -103,7 +103,7 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._timers, (when, next(self._numbers), _owner(context), handle))
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callback, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run a callback after a delay."""
@@ -185,11 +185,11 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
         self._kept.pop(owner, None)
         self._steps = [step for step in self._steps if step.owner != owner]
 
-    def stop(self, owner: str) -> None:
+    def hold(self, owner: str) -> None:
         """Let an instance stand still."""
         self._kept[owner] = []
 
-    def resume(self, owner: str) -> None:
+    def let_go(self, owner: str) -> None:
         """Let it go on with all that became ready meanwhile."""
         self._ready.extend(self._kept.pop(owner, ()))
 

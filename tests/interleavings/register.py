@@ -71,9 +71,7 @@ class ModelRegister:
         return list(self._kept.records.values())
 
     async def swap(self, record: Record) -> bool:
-        answered = await self._kept.change(
-            f"stores record {record.version}: {_described(record)}"
-        )
+        answered = await self._kept.change(f"stores record {record.version}: {_described(record)}")
         stored = self._kept.records.get(record.state.name)
         is_next = (stored.version if stored else 0) == record.version - 1
         if is_next:
@@ -174,7 +172,9 @@ class ModelHinted:
     async def live_owners(self, *, silent_seconds: float) -> set[UUID]:
         await (await self._postgres.alone("is asked who lives")).told()
         tables, now = self._postgres.tables, self._postgres.loop.time()
-        return {each for each in tables.instances if tables.heartbeat_at[each] > now - silent_seconds}
+        return {
+            each for each in tables.instances if tables.heartbeat_at[each] > now - silent_seconds
+        }
 
 
 def _described(record: Record) -> str:

@@ -50,7 +50,9 @@ class Script:
         chosen = options[0]
         if len(paid) > 1:
             at = len(self.taken)
-            number = self.wanted[at] % len(paid) if at < len(self.wanted) else self._drawn(len(paid))
+            number = (
+                self.wanted[at] % len(paid) if at < len(self.wanted) else self._drawn(len(paid))
+            )
             self.taken.append((number, len(paid)))
             chosen = paid[number]
         self.budget = Budget(
@@ -65,9 +67,7 @@ class Script:
         return self.random.randrange(1, options)
 
     def _can_pay(self, option: Option) -> bool:
-        return (
-            option.deviations <= self.budget.deviations and option.faults <= self.budget.faults
-        )
+        return option.deviations <= self.budget.deviations and option.faults <= self.budget.faults
 
 
 Run: TypeAlias = Callable[[Script], None]
@@ -137,5 +137,3 @@ def _following(taken: list[tuple[int, int]]) -> list[int] | None:
         if number + 1 < of:
             return [chosen for chosen, _ in taken[:at]] + [number + 1]
     return None
-
-

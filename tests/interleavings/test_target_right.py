@@ -14,12 +14,8 @@ from tests.interleavings.searching import assert_holds, first_violation
 from tests.interleavings.world import Faults, History
 from tests.interleavings.writes import Put, Read, Remove
 
-LIVE = History(
-    [("A", [Put(1, (1,))]), ("B", [Remove((1,))])], points={1: 0}, stage=Stage.LIVE
-)
-READ = History(
-    [("A", [Put(1, (1,)), Read(1)]), ("B", [Read(1)])], points={1: 0}, stage=Stage.LIVE
-)
+LIVE = History([("A", [Put(1, (1,))]), ("B", [Remove((1,))])], points={1: 0}, stage=Stage.LIVE)
+READ = History([("A", [Put(1, (1,)), Read(1)]), ("B", [Read(1)])], points={1: 0}, stage=Stage.LIVE)
 FAULTS = Faults(
     write=(source.LOST, source.LATE, source.QUEUED), answer=(source.ANSWER_LOST,), postgres=(CUT,)
 )

@@ -6,6 +6,7 @@ under a stale epoch (I6) needs no check of its own: what such a write leaves dif
 that is behind now.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from tests.interleavings.writes import Read, Result, Told, Write, check_read, ch
 COLLECTION = "c"
 GENERATION = 1
 _HEAL_SECONDS = 120.0
+_LONGEST_SECONDS = 300.0
 _STILL = 1.5
 _AWAY_SECONDS = 13.0
 """Longer than others wait for a silent instance."""
@@ -83,7 +85,7 @@ class World:
     def __init__(self, history: History, script: Script, variant: Variant) -> None:
         self.history = history
         self.variant = variant
-        self.loop = ScriptedLoop(script.choose, offers=self._offers, after_step=self._check_ledger)
+        self.loop = ScriptedLoop(script.choose, offers=self._offers, after_step=self._check_step)
         self.qdrant = Qdrant(self.loop, history.points, history.grace_seconds)
         self.kept = Kept(self.loop)
         self.tables = Tables(
@@ -97,6 +99,7 @@ class World:
         self._busy: dict[int, str] = {}
         self._is_copied = not history.backfills
         self._dead: set[str] = set()
+        self._spawned: list[asyncio.Task[None]] = []
 
     def run(self) -> None:
         """Run it. Raises ``Violation`` or ``Stuck``."""
@@ -129,7 +132,7 @@ class World:
 
     def _spawn(self, owner: str, work: Coroutine[Any, Any, None]) -> None:
         self._busy[len(self._busy)] = owner
-        self.loop.create_task(work, context=_context_of(owner))
+        self._spawned.append(self.loop.create_task(work, context=_context_of(owner)))
 
     def _let_faults_happen(self) -> None:
         faults = self.history.faults
@@ -201,11 +204,16 @@ class World:
         self._busy[number] = ""
 
     async def _copy_page(self, number: int) -> None:
-        """backfill/run.py: read a page, then insert what is missing."""
-        found = await self.qdrant.read(sorted(self.qdrant.points, key=str))
-        ledger = self._instances["B"].ledger
-        await ledger.insert_page(GENERATION, [point(*each) for each in found.items()])
-        self._is_copied = True
+        """backfill/run.py: read a page, then insert what is missing; from the beginning when a store fails."""
+        while not self._is_copied:
+            try:
+                found = await self.qdrant.read(sorted(self.qdrant.points, key=str))
+                points = [point(*each) for each in found.items()]
+                await self._instances["B"].ledger.insert_page(GENERATION, points)
+            except StoreError:
+                await self.loop.pause(0.5)
+            else:
+                self._is_copied = True
         self._busy[number] = ""
 
     # ---- what may go wrong
@@ -233,11 +241,9 @@ class World:
         self._busy = {number: "" if of == name else of for number, of in self._busy.items()}
 
     def _stop(self, name: str) -> None:
-        self.loop.stop(name)
+        self.loop.hold(name)
         self.qdrant.leave_behind(name)
-        self.loop.call_outside(
-            _STILL * self.history.grace_seconds, lambda: self.loop.resume(name)
-        )
+        self.loop.call_outside(_STILL * self.history.grace_seconds, lambda: self.loop.let_go(name))
 
     def _cut(self, name: str) -> None:
         self.postgres.cut_off.add(name)
@@ -246,8 +252,16 @@ class World:
 
     # ---- what must hold
 
-    def _check_ledger(self) -> None:
-        """I1: an id on which the stores differ is in the ledger, as one that the store behind may lack."""
+    def _check_step(self) -> None:
+        """Raise what a client found out.
+
+        Then I1: an id on which the stores differ is in the ledger, as one that the store behind may lack.
+        """
+        for task in self._spawned:
+            if task.done():
+                task.result()
+        if self.loop.time() > _LONGEST_SECONDS:
+            raise Violation("no end in sight")
         stage = self.tables.control[COLLECTION].stage
         differing = self._differing() if self._is_copied and mirrors(stage) else []
         if not differing:

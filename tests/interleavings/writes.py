@@ -80,7 +80,8 @@ class Touches:
 
 def request(write: Write, collection: str) -> tuple[WriteRequest, list[Touches]]:
     """Return a write as a client sends it, and which points it names."""
-    method, path, body = "POST", f"/collections/{collection}/points", {}
+    method, path = "POST", f"/collections/{collection}/points"
+    body: dict[str, Any] = {}
     touches = Touches(write.ids)
     match write:
         case Put(value, ids):
@@ -171,9 +172,10 @@ def _possible(
     certain = [
         one
         for one in finished
-        if one in mine and one.result is Result.DONE and not isinstance(one.write, RemoveWhere)
+        if one in mine and one.result is Result.DONE and isinstance(one.write, Put | Remove)
     ]
     possible = [] if certain else [before]
+    # What a filter takes, and what an unknown id leaves undone, need not have happened.
     for one in mine:
         is_over = one.result is Result.DONE and any(
             one.ended is not None and later.began > one.ended for later in certain

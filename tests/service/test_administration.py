@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
 from backfill.ports import Jobs
@@ -16,7 +17,7 @@ from service.control.change import StageChanges
 from service.control.plane import ControlPlane
 from service.control.recorder import Recorder
 from service.control.sealing import Seals
-from service.errors import CollectionNotFound, SourceUnavailable, StageError
+from service.errors import CollectionNotFound, SourceUnavailable, StageError, TargetUnavailable
 from service.metrics import ProxyMetrics
 from service.model.qdrant import CreateCollection
 from service.protocol.whole_ledger import WholeLedger
@@ -236,3 +237,33 @@ async def test_going_back_to_off_forgets_the_parity(
     assert forgotten == []
     state = await administration.set_stage("c", Stage.OFF, percent=100, actor="test")
     assert (state.stage, forgotten) == (Stage.OFF, ["c"])
+
+
+async def test_a_jobs_log_lines_are_not_those_of_the_request_that_began_it(
+    administration: Administration,
+) -> None:
+    """Hours later they would be found under a request that was answered at once."""
+    with bound_contextvars(request_id="r-1"):
+        job = await administration.start_verify("c")
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        await _ended(job)
+        await until(lambda: logs)
+    assert [(line["event"], "request_id" in line) for line in logs] == [("job_done", False)]
+
+
+async def test_without_postgres_the_status_says_so(
+    administration: Administration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last known stages are shown, and what cannot be known is not made up."""
+
+    async def away(*_: object, **__: object) -> None:
+        reason = "is not available"
+        raise TargetUnavailable(reason)
+
+    monkeypatch.setattr(administration.plane, "refresh", away)
+    monkeypatch.setattr(PostgresBook, "tallies", away)
+    status = await administration.status()
+    told = "Service unavailable: the target (Postgres) is not available"
+    assert (status["target_error"], status["ledger_unread"]) == (told, {"target": told})
+    (collection,) = cast("list[dict[str, object]]", status["collections"])
+    assert (collection["stage"], collection["points"]) == ("dualwrite", None)

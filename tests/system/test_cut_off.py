@@ -17,6 +17,7 @@ from tests.service.wired import wired
 from tests.system.load import DIMENSIONS, points
 
 _GRACE_SECONDS = 2.0
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,19 @@ class _Instance:
         if answer.status_code != httpx.codes.OK:
             return answer.status_code
         return str(answer.json()["result"][0]["payload"]["tag"])
+
+    async def answered(self, name: str, point_id: int) -> str | int:
+        """Return the first tag that is read."""
+        async with asyncio.timeout(30):
+            while (seen := await self.tag(name, point_id)) == 503:  # noqa: ASYNC110 - an outage ends unsaid
+                await asyncio.sleep(_PAUSE_SECONDS)
+        return seen
+
+    async def ready(self) -> None:
+        """Wait until it says so."""
+        async with asyncio.timeout(30):
+            while (await self.client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def to_stage(self, name: str, stage: str) -> int:
         path = f"/v1/control/collections/{name}/stage"
@@ -130,10 +144,7 @@ async def test_one_of_two_instances_is_cut_off(
         assert (await there.client.get("/readyz")).status_code == 503
 
         wire.pass_all()
-        async with asyncio.timeout(30):
-            while (seen := await there.tag(name, 5)) == 503:
-                await asyncio.sleep(0.1)
-        assert seen == "after the flip"
+        assert await there.answered(name, 5) == "after the flip"
         assert (await there.client.get("/readyz")).status_code == 200
         assert (await here.finished("verify", name))["clean"]
         assert await here.tag(name, 7) == "hinted 7"
@@ -149,10 +160,7 @@ async def test_a_start_without_postgres(
     async with _wire_to(empty_database_url) as (wire, relayed):
         wire.cut()
         async with _instance(_settings(relayed, qdrant_url, tmp_path / "data")) as here:
-            async with asyncio.timeout(10):
-                while (seen := await here.tag(name, 3)) == 503:
-                    await asyncio.sleep(0.1)
-            assert seen == "old"
+            assert await here.answered(name, 3) == "old"
             refused = await here.write(name, 3, "new")
             assert refused.status_code == 503
             assert "Retry-After" in refused.headers
@@ -160,9 +168,7 @@ async def test_a_start_without_postgres(
             assert (await here.operator.get("/v1/control/status")).status_code in {200, 503}
 
             wire.pass_all()
-            async with asyncio.timeout(20):
-                while (await here.client.get("/readyz")).status_code != httpx.codes.OK:
-                    await asyncio.sleep(0.1)
+            await here.ready()
             assert (await here.write(name, 3, "new")).status_code == httpx.codes.OK
             assert await here.to_stage(name, "dualwrite") == httpx.codes.OK
             assert await here.tag(name, 3) == "new"

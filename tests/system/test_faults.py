@@ -1,12 +1,9 @@
 """What a client and the operator see when a part is away, and that nothing is lost or left unequal by it."""
 
-import os
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,7 +11,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from tests.system.conftest import new_database
-from tests.system.processes import Child, Proxy, answers, own_postgres, own_qdrant, proxy, until
+from tests.system.processes import Child, Proxy, answers, own_qdrant, proxy, until
 
 DIMENSIONS = 8
 
@@ -136,47 +133,6 @@ def _tag(value: str) -> models.FieldCondition:
     return models.FieldCondition(key="tag", match=models.MatchValue(value=value))
 
 
-def test_a_write_without_a_ledger_is_refused(
-    stores: tuple[Child, str, str], tmp_path: Path
-) -> None:
-    """No intent, no write: with Postgres away a mirrored write is refused, reads and other collections go on."""
-    _, url, _ = stores
-    with (
-        own_postgres() as (postgres, dsn),
-        proxy(tmp_path / "proxy", qdrant=url, database=dsn) as running,
-    ):
-        client = _client(running.url)
-        _create(client, "a")
-        _create(client, "untouched")
-        running.mirrored("a")
-        postgres.stop()
-        answer = httpx.put(
-            f"{running.url}/collections/a/points?wait=true",
-            json={"points": [{"id": 999, "vector": [0.0] * DIMENSIONS}]},
-            timeout=30,
-        )
-        assert answer.status_code == 503
-        assert "the target (Postgres)" in answer.json()["status"]["error"]
-        assert client.retrieve("a", [999]) == []
-        assert client.count("a").count == 50
-        client.upsert("untouched", _points(100, 1, "new"))
-        assert answers(f"{running.url}/readyz"), "Qdrant is right: the instance still serves"
-
-        postgres.start()
-        until(lambda: _is_written(running.url), "a write after Postgres is back")
-        running.ledger_empties("a")
-        assert running.verify("a")["clean"]
-
-
-def _is_written(url: str, name: str = "a") -> bool:
-    body = {"points": [_points(999, 1, "new")[0].model_dump(include={"id", "vector", "payload"})]}
-    status = httpx.put(
-        f"{url}/collections/{name}/points?wait=true", json=body, timeout=20
-    ).status_code
-    assert status in {200, 503}
-    return status == httpx.codes.OK
-
-
 def test_a_stage_change_under_traffic_fails_no_client(
     stores: tuple[Child, str, str], tmp_path: Path
 ) -> None:
@@ -220,49 +176,6 @@ def test_a_stage_change_under_traffic_fails_no_client(
         for writer in writers:
             writer.join()
         assert wrong == []
-
-
-def test_a_hung_postgres_hangs_no_client(stores: tuple[Child, str, str], tmp_path: Path) -> None:
-    """Stopped, not gone: a mirrored write is refused in time, a moved read is answered by Qdrant (I5, R11)."""
-    _, url, _ = stores
-    with (
-        own_postgres() as (postgres, dsn),
-        proxy(tmp_path / "proxy", qdrant=url, database=dsn) as running,
-    ):
-        client = _client(running.url)
-        _create(client, "written")
-        _create(client, "moved")
-        running.mirrored("written")
-        running.mirrored("moved", "shadow", "ramp")
-        with _stopped(postgres):
-            body = {"points": [{"id": 999, "vector": [0.0] * DIMENSIONS}]}
-            refused = httpx.put(
-                f"{running.url}/collections/written/points?wait=true", json=body, timeout=10
-            )
-            assert refused.status_code == 503
-            assert client.count("moved", timeout=10).count == 50
-        until(lambda: _is_written(running.url, "written"), "a write after Postgres goes on")
-        running.ledger_empties("written")
-        assert running.verify("written")["clean"]
-
-
-@contextmanager
-def _stopped(postgres: Child) -> Iterator[None]:
-    """Stop every process of the server with SIGSTOP, and let them go on afterwards."""
-    data_dir = Path(postgres.arguments[postgres.arguments.index("--data-dir") + 1])
-    leader = (data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0]
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--pid", leader, "--ppid", leader],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    pids = [int(pid) for pid in listed.stdout.split()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_stalled_upload_holds_up_no_stage_change(

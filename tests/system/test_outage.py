@@ -28,7 +28,7 @@ def qdrant(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
 def test_postgres_away_under_load(qdrant: str, tmp_path: Path, fault: str) -> None:
-    """Killed or hanging for seconds, in every stage in which the source is right: no error, nothing unequal (I1–I3, I5)."""
+    """Killed or hanging, in every stage in which the source is right: no error, nothing unequal (I1–I3, I5)."""
     with (
         own_postgres() as (postgres, dsn),
         proxy(tmp_path / "proxy", qdrant=qdrant, database=dsn, grace_seconds="4") as running,

@@ -16,6 +16,8 @@ from service.stores.postgres.failures import translated
 
 # Decoding a part holds up the event loop, and with it every client; a larger one saves little.
 _IDS_PER_PART = 256
+# Qdrant gives each of our reads the turn that it gives a client's write: one at a time could not keep up with them.
+_PARTS_AHEAD = 3
 
 Item: TypeAlias = tuple[PointId, Point | None]
 """An id, and the point that the authority has of it."""
@@ -33,32 +35,28 @@ async def copied(
     fetch: Fetch,
     write: Write,
 ) -> Verdict:
-    """Copy the keys' points, ascending; a part is read from the source while the one before it is written."""
+    """Copy the keys' points, ascending; some parts are read from the source while one before them is written."""
+    parts = [keys[at : at + _IDS_PER_PART] for at in range(0, len(keys), _IDS_PER_PART)]
+    ahead = asyncio.Semaphore(_PARTS_AHEAD)
+
+    async def read(part: Sequence[bytes]) -> list[Item]:
+        await ahead.acquire()
+        return items_of(part, await fetch([decode_key(key) for key in part]))
+
     bad: dict[bytes, str] = {}
     undecided: list[bytes] = []
-    parts = [keys[at : at + _IDS_PER_PART] for at in range(0, len(keys), _IDS_PER_PART)]
-    if not parts:
-        return bad, undecided
-    found = await _read(fetch, parts[0])
-    reached(Step.RESYNC_READ)
-    for part, following in zip(parts, [*parts[1:], ()], strict=True):
-        written, read = await asyncio.gather(
-            write(connection, tables, items_of(part, found)),
-            _read(fetch, following),
-            return_exceptions=True,  # both have ended then: neither works on when the transaction is over
-        )
-        if isinstance(written, BaseException):
-            raise written
-        if isinstance(read, BaseException):
-            raise read
-        bad |= written[0]
-        undecided += written[1]
-        found = read
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for reading in [tasks.create_task(read(part)) for part in parts]:
+                items = await reading
+                reached(Step.RESYNC_READ)
+                refused, untried = await write(connection, tables, items)
+                ahead.release()
+                bad |= refused
+                undecided += untried
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     return bad, undecided
-
-
-async def _read(fetch: Fetch, keys: Sequence[bytes]) -> Sequence[Point]:
-    return await fetch([decode_key(key) for key in keys]) if keys else ()
 
 
 async def together(

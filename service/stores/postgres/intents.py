@@ -71,7 +71,8 @@ _FENCE = """
 """
 
 # An owner without a row was fenced, or left in the middle of a write. What somebody holds is being settled. Whose write
-# to the source may still land is kept with the intent: whoever reads it again must wait for that.
+# to the source may still land is kept with the intent: whoever reads it again must wait for that. And it is owed: other
+# clients may have seen it at the source since.
 _ADOPT = f"""
     WITH orphans AS (
         SELECT id FROM vecferry.intents AS i
@@ -80,7 +81,7 @@ _ADOPT = f"""
         LIMIT $2
         FOR UPDATE SKIP LOCKED
     ), mine AS (
-        UPDATE vecferry.intents SET owner = $1,
+        UPDATE vecferry.intents SET owner = $1, owed = true,
             attempt_by = CASE behind WHEN 'target' THEN coalesce(attempt_by, owner) ELSE attempt_by END
         WHERE id IN (SELECT id FROM orphans)
         RETURNING id, generation, behind, keys, attempt_by, created_at

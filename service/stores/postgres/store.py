@@ -17,6 +17,7 @@ from service.model.qdrant import (
     UpdateCollection,
 )
 from service.ports import VectorStore
+from service.steps import Step, reached
 from service.stores.configuration import collection_config, updated
 from service.stores.postgres import catalog, hnsw, reads, schema, search, writes
 from service.stores.postgres.catalog import CollectionTables
@@ -85,7 +86,10 @@ class PgStore:
             await writes.lock(conn, tables.id, keys)
             if self._on_write is not None:
                 await self._on_write(conn, tables, keys)
-            return UpdateResult(await writes.write(conn, tables, operation, keys))
+            number = await writes.write(conn, tables, operation, keys)
+            if self._on_write is not None:
+                reached(Step.OUTBOX_WRITTEN)
+        return UpdateResult(number)
 
     async def collection_info(self, name: str) -> CollectionInfo:
         """Return configuration and exact counts."""

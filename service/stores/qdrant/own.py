@@ -15,9 +15,9 @@ import orjson
 from service.control.register import REGISTER
 from service.errors import (
     CollectionNotFound,
-    ConfigurationError,
     SourceUnavailable,
     StoreAnswered,
+    StoreError,
 )
 from service.stores.qdrant.client import QdrantHttp
 from service.stores.qdrant.encode import collection_path
@@ -56,7 +56,7 @@ class OwnPoints:
     async def prepare(self) -> None:
         """Make the collection and its indexes if they are not there.
 
-        Raises ``ConfigurationError`` when Qdrant is too old for conditional updates.
+        Raises ``StoreError`` when Qdrant is too old for conditional updates.
         """
         check_version(await self._http.version())
         try:
@@ -176,10 +176,10 @@ class OwnPoints:
 
 
 def check_version(text: str) -> None:
-    """Raise ``ConfigurationError`` when this version of Qdrant has no conditional updates."""
+    """Raise ``StoreError`` when this version of Qdrant has no conditional updates."""
     numbers = text.partition("-")[0].split(".")[:2]
     version = tuple(int(number) for number in numbers if number.isdecimal())
     if version < OLDEST_QDRANT:
         oldest = ".".join(str(number) for number in OLDEST_QDRANT)
-        message = f"Qdrant {text} is too old: {oldest} or newer is needed"
-        raise ConfigurationError(message)
+        message = f"the source (Qdrant {text}) is too old: {oldest} or newer is needed"
+        raise StoreError(message)

@@ -22,7 +22,7 @@ class QdrantRegister:
         self._points = OwnPoints(http, collection)
 
     async def prepare(self) -> None:
-        """Make the register if it is not there. Raises ``ConfigurationError`` when Qdrant is too old."""
+        """Make the register if it is not there. Raises ``StoreError`` also when Qdrant is too old."""
         await self._points.prepare()
 
     async def record(self, name: str) -> Record | None:

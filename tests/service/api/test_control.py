@@ -1,6 +1,7 @@
 """The control API on a wired instance: its key, its errors, its shapes."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -17,21 +18,38 @@ CONFIG = CreateCollection.model_validate({"vectors": {"size": 2, "distance": "Do
 STAGE = "/v1/control/collections/a%20b/stage"
 
 
-@pytest.fixture
-async def api(
-    database_url: str, database: Database, tmp_path: Path
+@asynccontextmanager
+async def _control(
+    database: Database, database_url: str, directory: Path, qdrant_url: str
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """The control API over one mirrored collection ``a b``, with the operator's key; Qdrant is away."""
     await PostgresControl(database).arm("a b", CONFIG, actor="test", is_new=True)
-    settings = load(database_url=database_url, data_dir=tmp_path, qdrant_url="http://127.0.0.1:9")
+    settings = load(database_url=database_url, data_dir=directory, qdrant_url=qdrant_url)
     async with (
         wired(settings) as here,
         httpx.AsyncClient(
             transport=httpx.ASGITransport(here.instance.control),
             base_url="http://control",
-            headers={"authorization": f"Bearer {keys.read(tmp_path)}"},
+            headers={"authorization": f"Bearer {keys.read(directory)}"},
         ) as client,
     ):
+        yield client
+
+
+@pytest.fixture
+async def api(
+    database_url: str, database: Database, tmp_path: Path
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The control API over one mirrored collection ``a b``, with the operator's key; Qdrant is away."""
+    async with _control(database, database_url, tmp_path, "http://127.0.0.1:9") as client:
+        yield client
+
+
+@pytest.fixture
+async def api_with_source(
+    database_url: str, database: Database, tmp_path: Path, qdrant_url: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The same with a Qdrant that answers."""
+    async with _control(database, database_url, tmp_path, qdrant_url) as client:
         yield client
 
 
@@ -73,8 +91,9 @@ async def test_the_status_says_what_it_could_not_read(api: httpx.AsyncClient) ->
     }  # fmt: skip
 
 
-async def test_a_stage_is_changed_and_said(api: httpx.AsyncClient) -> None:
+async def test_a_stage_is_changed_and_said(api_with_source: httpx.AsyncClient) -> None:
     """The answer is the new state; a second identical wish changes nothing."""
+    api = api_with_source
     expected = {"name": "a b", "stage": "shadow", "percent": 100, "epoch": 2}
     for _ in range(2):
         answer = await api.put(STAGE, json={"stage": "shadow"})

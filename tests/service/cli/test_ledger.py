@@ -16,7 +16,7 @@ from service.cli.client import ControlClient
 from service.errors import VecferryError
 
 Ran = tuple[int, str, str]
-Pages = dict[str | None, dict[str, Any]]
+Pages = dict[str | None, Any]
 
 
 def line(number: int, **changes: Any) -> dict[str, Any]:

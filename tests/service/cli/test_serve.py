@@ -89,13 +89,28 @@ def test_an_option_names_its_setting(tmp_path: Path) -> None:
     assert (process.returncode, error.startswith("vecferry: VECFERRY_PORT: ")) == (2, True)
 
 
-def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
-    """The start fails with status 2, the setting's name and the reason, without the password."""
+def test_a_database_that_refuses_is_one_line(tmp_path: Path, database_url: str) -> None:
+    """The start fails with status 2, the setting's name and the reason: only the operator can mend it."""
+    process = _start(
+        tmp_path, VECFERRY_QDRANT_URL="http://127.0.0.1:9", VECFERRY_PORT="0",
+        VECFERRY_CONTROL_PORT="0", VECFERRY_DATABASE_URL=f"{database_url}_nowhere",
+    )  # fmt: skip
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in error) == (2, False)
+    line = error.splitlines()[-1]
+    assert line.startswith("vecferry: VECFERRY_DATABASE_URL: the database refused: ")
+
+
+def test_a_database_that_does_not_answer_is_waited_for(tmp_path: Path) -> None:
+    """The process serves what it can, says so without the password, and stops as always."""
     process = _start(
         tmp_path, VECFERRY_QDRANT_URL="http://127.0.0.1:9", VECFERRY_PORT="0",
         VECFERRY_CONTROL_PORT="0", VECFERRY_DATABASE_URL="postgresql://u:hush@127.0.0.1:9/d",
     )  # fmt: skip
-    _, error = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in error, "hush" in error) == (2, False, False)
-    line = error.splitlines()[-1]
-    assert line.startswith("vecferry: VECFERRY_DATABASE_URL: Service unavailable: the target")
+    with process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if '"event":"started_without_postgres"' in line)
+        _serving(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    assert "hush" not in said

@@ -1,19 +1,22 @@
 """Stage changes on a real Postgres."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from service.control import change as change_module
 from service.control.change import StageChanges
-from service.control.plane import ControlPlane
+from service.control.plane import ATTACHED_SECONDS, ControlPlane
 from service.control.recorder import Recorder
+from service.control.register import LEASE_SECONDS
 from service.control.sealing import Seals
-from service.errors import CollectionNotFound, StageError, TargetUnavailable
+from service.errors import CollectionNotFound, SourceUnavailable, StageError, TargetUnavailable
 from service.model.qdrant import CreateCollection
+from service.protocol.ledger import Hint
 from service.stages import Stage
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
@@ -343,3 +346,118 @@ async def test_a_default_stage_can_be_left_or_made_real(
     state = await changes.change("c", wanted, percent=100, actor="ops")
     assert (state.stage, state.epoch) == (wanted, 1)
     assert (state.generation is None) == (wanted is Stage.OFF)
+
+
+async def test_the_record_is_frozen_while_a_stage_changes(
+    changes: StageChanges, control: PostgresControl, register: MemoryRegister
+) -> None:
+    """Also when the authority stays: nobody decides by a record that is about to be wrong (R6)."""
+    await bring(changes, control, Stage.DUALWRITE)
+    before = len(register.history)
+    await bring(changes, control, Stage.SHADOW, Stage.LIVE, Stage.RAMPDOWN, Stage.SHADOW)
+    seen = [(state.stage, state.frozen) for state in register.history[before:]]
+    assert seen == [
+        (Stage.DUALWRITE, True), (Stage.SHADOW, False),
+        (Stage.SHADOW, True), (Stage.LIVE, False),
+        (Stage.RAMPDOWN, False),
+        (Stage.RAMPDOWN, True), (Stage.SHADOW, False),
+    ]  # fmt: skip
+    assert register.stored["c"].state == await current(control)
+
+
+@pytest.mark.parametrize("wanted", [Stage.DUALWRITE, Stage.RAMP, Stage.LIVE])
+async def test_without_qdrant_no_stage_changes_in_which_it_is_right(
+    changes: StageChanges, control: PostgresControl, register: MemoryRegister, wanted: Stage
+) -> None:
+    """The operator is told, and nothing stays frozen."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
+    register.error = SourceUnavailable("is away")
+    with pytest.raises((StageError, SourceUnavailable), match="is away"):
+        await changes.change("c", wanted, percent=10, actor="ops")
+    state = await current(control)
+    assert (state.stage, state.frozen) == (Stage.SHADOW, False)
+
+
+async def test_where_postgres_is_right_stages_change_without_qdrant(
+    changes: StageChanges, control: PostgresControl, register: MemoryRegister
+) -> None:
+    """Who decides by the records answers nothing there, whatever they lag behind; giving up needs no record either."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW, Stage.LIVE)
+    register.error = SourceUnavailable("is away")
+    await bring(changes, control, Stage.RAMPDOWN, Stage.LIVE, Stage.RAMPDOWN, Stage.COMPLETE)
+    assert (await current(control)).stage is Stage.COMPLETE
+
+
+async def test_arming_counts_only_with_its_record(
+    changes: StageChanges, control: PostgresControl, register: MemoryRegister
+) -> None:
+    """A detached instance would write around the mirror; asking again completes it."""
+    register.error = SourceUnavailable("is away")
+    with pytest.raises(StageError, match="does not keep it"):
+        await changes.change("c", Stage.DUALWRITE, percent=100, actor="ops")
+    register.error = None
+    await changes.change("c", Stage.DUALWRITE, percent=100, actor="ops")
+    assert register.stored["c"].state == await current(control)
+
+
+async def test_a_flip_waits_until_detached_instances_have_seen_the_freeze(
+    changes: StageChanges, control: PostgresControl, register: MemoryRegister
+) -> None:
+    """What they read of the record before holds for one lease; where nobody is marked nothing is waited for."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
+    began = time.monotonic()
+    await changes.change("c", Stage.LIVE, percent=100, actor="ops")
+    assert time.monotonic() - began < LEASE_SECONDS
+    register.beats[uuid4()] = 1
+    began = time.monotonic()
+    await changes.change("c", Stage.SHADOW, percent=100, actor="ops")
+    assert time.monotonic() - began >= LEASE_SECONDS
+
+
+async def test_a_hint_keeps_the_authority_where_it_is(
+    changes: StageChanges, control: PostgresControl, register: MemoryRegister
+) -> None:
+    """What it stands for is in the source alone; the record says so again when the change was given up."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
+    before = await current(control)
+    register.hints = [Hint(intent_of(before, 1), uuid4())]
+    with pytest.raises(StageError, match="1 unsettled"):
+        await changes.change("c", Stage.LIVE, percent=100, actor="ops")
+    assert await current(control) == before
+    assert register.stored["c"].state == before
+
+
+async def test_postgres_lost_under_a_freeze_leaves_the_old_stage_in_force(
+    changes: StageChanges,
+    control: PostgresControl,
+    register: MemoryRegister,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The change was not published, so the record is free again: detached instances go on with the old stage."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
+    before = await current(control)
+
+    async def away(*_: object, **__: object) -> int:
+        raise TargetUnavailable("is away")
+
+    monkeypatch.setattr(control, "waiting_for", away)
+    monkeypatch.setattr(control, "thaw", away)
+    with pytest.raises(TargetUnavailable):
+        await changes.change("c", Stage.LIVE, percent=100, actor="ops")
+    assert register.stored["c"].state == before
+
+
+async def test_a_backfill_waits_for_who_is_not_heard(
+    changes: StageChanges,
+    control: PostgresControl,
+    plane: ControlPlane,
+    register: MemoryRegister,
+) -> None:
+    """Somebody who is marked and not registered, or silent, may still write by the stage before (R9)."""
+    await bring(changes, control, Stage.DUALWRITE)
+    state = await current(control)
+    assert not await changes.seconds_until_armed(state)
+    register.beats[plane.instance] = 1
+    assert not await changes.seconds_until_armed(state)
+    register.beats[uuid4()] = 1
+    assert 0 < await changes.seconds_until_armed(state) <= 1.0 + ATTACHED_SECONDS

@@ -75,8 +75,7 @@ async def test_a_late_write_changes_nothing(
 ) -> None:
     """An instance that read the record before somebody froze it is refused, and reads both anew."""
     state = await staged(control, Stage.SHADOW)
-    await recorder.sync("c")
-    await control.mark_backfilled("c", state.generation or 0)
+    register.is_prepared, register.stored["c"] = True, Record(replace(state, epoch=0), 1)
     read, versions = register.record, []
 
     async def read_before_a_freeze(name: str) -> Record | None:

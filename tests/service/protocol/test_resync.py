@@ -228,6 +228,7 @@ async def test_a_pinned_intent_waits_alone(
     log.pinned = {pinned.id}
     at_work.ended(entry(pinned))
     at_work.ended(entry(free))
+    assert not await at_work.settled(entry(pinned), seconds=0.3)
     await until(lambda: set(log.rows) == {pinned.id, later.id})
     at_work.ended(entry(later))
     await until(lambda: set(log.rows) == {pinned.id})
@@ -274,6 +275,9 @@ async def test_thousands_that_are_stuck_starve_nothing(
     await until(lambda: set(log.rows) == {write.id for write in stuck})
     assert max(log.pages) <= 10
     await until(lambda: len(at_work._lanes) <= 20)
+    for _ in range(30):
+        await asyncio.sleep(0.01)
+        assert len(at_work._lanes) <= 20
     source.fault = lambda _: None
     await until(lambda: not log.rows, seconds=10)
 
@@ -311,7 +315,7 @@ async def test_a_push_that_comes_late_is_not_sent(
     committed(log, at_work, write)
     at_work._grace_seconds = -1.0
     at_work.ended(entry(write))
-    await until(lambda: at_work._metrics.resyncs.labels(Side.SOURCE, "failed")._value.get())
+    await until(at_work._metrics.resyncs.labels(Side.SOURCE, "failed")._value.get)
     assert not source.asked
     at_work._grace_seconds = 60.0
     await until(lambda: log.settled == [{write.id}])
@@ -372,9 +376,9 @@ async def test_forgotten_suspects_come_back_behind_a_barrier(
     known, forgotten = intent(1), intent(2)
     committed(log, at_work, known, forgotten)
     began = time.monotonic()
-    at_work.suspected(entry(known))
+    at_work.queued(entry(known))
     at_work.suspected(entry(forgotten))
-    await until(lambda: not log.rows)
+    await until(lambda: forgotten.id not in log.rows)
     assert time.monotonic() - began >= GRACE_SECONDS
     assert {2} in source.barriers
     await until(lambda: not at_work._sweep.is_blind)

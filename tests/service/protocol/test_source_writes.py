@@ -91,19 +91,40 @@ def qdrant(journal: list[str]) -> Qdrant:
     return qdrant
 
 
+class Stages:
+    """What is known of the collection when somebody asks anew."""
+
+    def __init__(self) -> None:
+        self.now = DUALWRITE
+        self.asked = 0
+
+    async def renewed(self, name: str) -> CollectionState:
+        assert name == self.now.name
+        self.asked += 1
+        return self.now
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
+    """The stages, with no pauses between two looks."""
+    monkeypatch.setattr(source_writes, "_PAUSES", (0, 0, 0))
+    return Stages()
+
+
 @pytest.fixture
 async def writes(
     qdrant: Qdrant,
     log: MemoryLog,
     resyncer: Resyncer,
     counted: ProxyMetrics,
+    stages: Stages,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[SourceWrites]:
     """The writes, with the group commit at work and nobody who settles; however slow the machine, none is late."""
     monkeypatch.setattr(resyncer, "may_be_recovered", lambda since: False)
     commits = GroupCommit(log, uuid4(), counted)
     async with running(commits.run()):
-        yield SourceWrites(qdrant, commits, resyncer, ramp_answer_seconds=5)
+        yield SourceWrites(qdrant, commits, resyncer, renewed=stages.renewed, ramp_answer_seconds=5)
 
 
 @dataclass(frozen=True)
@@ -503,6 +524,92 @@ async def test_a_late_write_of_an_old_stage_is_not_confirmed(
     _stands_still(monkeypatch, resyncer, [False, True])
     with pytest.raises(Overloaded):
         await client.send("", upsert(1))
+
+
+def _moved_on(monkeypatch: Any, log: MemoryLog, epoch: int) -> None:
+    """Let the ledger take intents of epoch 1 while it is empty, and of another one afterwards."""
+    insert = log.insert
+
+    async def current_only(intents: Sequence[Any], *, owner: Any) -> set[Any]:
+        current = epoch if log.rows else 1
+        return await insert([each for each in intents if each.epoch == current], owner=owner)
+
+    monkeypatch.setattr(log, "insert", current_only)
+
+
+SAME_AUTHORITY = [
+    replace(DUALWRITE, stage=Stage.SHADOW, epoch=2),
+    replace(DUALWRITE, epoch=2, frozen=True),
+]
+OTHERS = [
+    replace(DUALWRITE, stage=Stage.LIVE, epoch=2),
+    replace(DUALWRITE, stage=Stage.OFF, epoch=2),
+    replace(DUALWRITE, generation=2, epoch=2),
+]
+
+
+@pytest.mark.parametrize("now", SAME_AUTHORITY)
+async def test_a_batch_goes_on_under_a_newer_stage(
+    client: Client, qdrant: Qdrant, log: MemoryLog, stages: Stages, monkeypatch: Any, now: Any
+) -> None:
+    """Where the source stays right a stage change is not noticed, not even between two steps of a write."""
+    _moved_on(monkeypatch, log, epoch=2)
+    stages.now = now
+    qdrant.matching = [7]
+    assert (await client.send("/batch", BATCH)).status == 200
+    assert len(qdrant.requests) == 3
+    assert sorted(row.epoch for row in log.rows.values()) == [1, 2, 2]
+
+
+async def test_pages_go_on_under_a_newer_stage(
+    client: Client, qdrant: Qdrant, log: MemoryLog, stages: Stages, monkeypatch: Any
+) -> None:
+    """Each page once, each with an intent of the stage that is in force."""
+    monkeypatch.setattr(source_writes, "_FILTER_PAGE", 2)
+    _moved_on(monkeypatch, log, epoch=2)
+    stages.now = SAME_AUTHORITY[0]
+    qdrant.matching = [1, 2, 3]
+    await client.send("/delete", {"filter": COLOUR})
+    pages = [body["filter"]["must"][0]["has_id"] for _, _, body in qdrant.requests]
+    assert pages == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("now", OTHERS)
+async def test_a_batch_ends_where_the_source_is_no_longer_right(
+    client: Client, qdrant: Qdrant, log: MemoryLog, stages: Stages, monkeypatch: Any, now: Any
+) -> None:
+    """Another authority, no mirror or another collection of the name: the client hears what may have happened."""
+    _moved_on(monkeypatch, log, epoch=2)
+    stages.now = now
+    qdrant.matching = [7]
+    with pytest.raises(Overloaded):
+        await client.send("/batch", BATCH)
+    assert stages.asked == len(qdrant.requests) == 1
+
+
+async def test_a_late_write_of_a_fenced_instance_is_covered_when_it_is_back(
+    client: Client, log: MemoryLog, resyncer: Resyncer, monkeypatch: Any
+) -> None:
+    """Until it has registered again its intents are refused like stale ones; the write is not left alone (R7)."""
+    insert, refused = log.insert, iter([True, True, False])
+
+    async def fenced(intents: Sequence[Any], *, owner: Any) -> set[Any]:
+        is_refused = bool(log.rows) and next(refused)
+        return set() if is_refused else await insert(intents, owner=owner)
+
+    monkeypatch.setattr(log, "insert", fenced)
+    _stands_still(monkeypatch, resyncer, [False, True])
+    assert status_of(await client.send("", upsert(1))) == "completed"
+    assert len(log.rows) == 2
+
+
+async def test_the_steps_of_a_write_are_named(
+    client: Client, qdrant: Qdrant, journal: list[str], monkeypatch: Any
+) -> None:
+    """A test can stop an instance after the commit, and after the source's answer."""
+    monkeypatch.setattr("service.steps.watch", lambda step: journal.append(step.value))
+    await client.send("", upsert(1))
+    assert journal == ["intent", "intent-committed", "source", "source-answered"]
 
 
 class Hinting:

@@ -1,6 +1,6 @@
 """A write while the target is the authority: a real Postgres in front, a store in memory as the source behind it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -15,6 +15,7 @@ from service.errors import (
     StaleEpoch,
 )
 from service.metrics import ProxyMetrics
+from service.model.ids import PointId
 from service.model.operations import (
     ByIds,
     CreateIndex,
@@ -71,6 +72,9 @@ class Source(MemoryStore):
 
     async def barrier(self, collection: str, ids: object) -> None:
         self._check()
+
+    async def on_replicas(self, collection: str, ids: Sequence[PointId]) -> set[PointId]:
+        return set()
 
     async def drain(self, collection: str) -> None:
         self._check()

@@ -2,21 +2,33 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from service.config import Settings
+from service.control.plane import ControlPlane
+from service.errors import Overloaded
+from service.metrics import ProxyMetrics
+from service.model.ids import PointId
 from service.model.qdrant import ScrollRequest
+from service.protocol import whole as whole_module
+from service.protocol.outcome import Outcome
+from service.protocol.whole import WholeChanges
+from service.protocol.whole_log import WholeIntent
 from service.stages import Stage
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.store import PgStore
-from tests.service.running import until
+from service.stores.postgres.whole import PostgresWhole
+from tests.fakes import MemoryStore
+from tests.service.running import running, until
+from tests.service.stores.postgres.staged import CONFIG, staged
 from tests.service.wired import Wired, wired
 
 BODY = {"vectors": {"size": 2, "distance": "Dot"}}
@@ -252,3 +264,115 @@ async def test_parameters_and_payload_indexes_reach_both_stores(pair: Pair, stag
     assert source["config"]["hnsw_config"]["m"] == target.config.hnsw_config.m == 32
     assert source["payload_schema"].keys() == target.payload_schema.keys() == {"life"}
     assert source["payload_schema"]["life"]["points"] == target.payload_schema["life"].points == 1
+
+
+class Source(MemoryStore):
+    """A source that counts the barriers that were passed."""
+
+    drained = 0
+
+    async def barrier(self, collection: str, ids: object) -> None:
+        raise AssertionError
+
+    async def on_replicas(self, collection: str, ids: Sequence[PointId]) -> set[PointId]:
+        return set()
+
+    async def drain(self, collection: str) -> None:
+        self.drained += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """One instance's part in changes of collections, on a real Postgres."""
+
+    whole: WholeChanges
+    plane: ControlPlane
+    source: Source
+    database: Database
+
+    async def drop(self) -> WholeIntent:
+        """Begin to drop the collection; the source has dropped it."""
+        state = self.plane.view.state("c")
+        intent = await self.whole.intend(state, replaces=True, gives_up=True, cause="drop")
+        assert intent is not None
+        await self.source.delete_collection("c")
+        return intent
+
+    async def exists(self) -> bool:
+        """Say whether Postgres still has the collection."""
+        return await PgStore(self.database).has_collection("c")
+
+
+@pytest.fixture
+async def rig(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    """An instance with a collection in both stores, whose settling looks around often."""
+    monkeypatch.setattr(whole_module, "_LOOK_SECONDS", 0.02)
+    control, metrics, source = (
+        PostgresControl(database),
+        ProxyMetrics(CollectorRegistry()),
+        Source(),
+    )
+    await staged(control, Stage.SHADOW)
+    await source.create_collection("c", CONFIG)
+
+    async def no_aliases() -> dict[str, str]:
+        return {}
+
+    plane = ControlPlane(control, default_stage=Stage.OFF, load_aliases=no_aliases, metrics=metrics)
+    await plane.start()
+    changes = WholeChanges(
+        PostgresWhole(database), source, plane, metrics, grace_seconds=0.5, hold_seconds=0.5
+    )
+    async with running(changes.run()):
+        yield Rig(changes, plane, source, database)
+
+
+async def test_a_known_end_is_settled_before_the_answer(rig: Rig) -> None:
+    """When the client hears of it both stores are equal, and nothing is left."""
+    await rig.whole.ended(await rig.drop(), Outcome.ENDED)
+    assert not await rig.exists()
+    assert rig.source.drained == 0
+    await until(lambda: rig.whole.is_idle)
+
+
+async def test_an_unknown_end_waits_for_the_grace_period_and_a_barrier(rig: Rig) -> None:
+    """The request may still land: what the source says before that proves nothing (R1, R2)."""
+    await rig.whole.ended(await rig.drop(), Outcome.UNKNOWN)
+    await asyncio.sleep(0.2)
+    assert await rig.exists()
+    assert not rig.whole.is_idle
+    await until(lambda: rig.whole.is_idle)
+    assert not await rig.exists()
+    assert rig.source.drained
+
+
+async def test_a_queued_change_passes_a_barrier_at_once(rig: Rig) -> None:
+    """It has reached Qdrant's queue."""
+    await rig.whole.ended(await rig.drop(), Outcome.QUEUED)
+    await until(lambda: rig.whole.is_idle, seconds=0.45)
+    assert not await rig.exists()
+    assert rig.source.drained
+
+
+async def test_a_second_change_waits_and_is_then_told_to_try_again(rig: Rig) -> None:
+    """It waits for the first one, bounded; nothing of it is left behind."""
+    first = await rig.drop()
+    state = rig.plane.view.state("c")
+    with pytest.raises(Overloaded):
+        await rig.whole.intend(state, replaces=True, gives_up=True, cause="drop")
+    with pytest.raises(Overloaded):
+        await rig.whole.free("c")
+    await rig.whole.ended(first, Outcome.ENDED)
+    await rig.whole.free("c")
+    await until(lambda: rig.whole.is_idle)
+
+
+async def test_a_change_that_is_taken_back_lets_the_writes_go_on(rig: Rig) -> None:
+    """Nothing has reached the source; the stage is as it was."""
+    before = rig.plane.view.state("c")
+    intent = await rig.whole.intend(before, replaces=True, gives_up=True, cause="drop")
+    assert intent is not None
+    assert (await rig.plane.refresh()).state("c").frozen
+    await rig.whole.forget(intent)
+    assert rig.plane.view.state("c") == before
+    assert rig.whole.is_idle

@@ -1,7 +1,7 @@
 """Requests about whole collections, on a wired instance between a real Qdrant engine and a real Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -300,29 +300,14 @@ async def test_the_version_is_told_while_the_source_is_away(settings: MakeSettin
         assert (await here.client.get("/telemetry")).status_code == 503
 
 
-async def test_a_write_before_the_collection_is_made_is_refused_by_us(
-    settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
-) -> None:
-    """It could arrive after somebody has made the collection, and would then be in Qdrant alone."""
-    made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
-    path = f"/collections/{collection_name}/points?wait=true"
-    async with wired(made) as here:
-        ours = await here.client.put(path, json=POINT)
-        theirs = await qdrant.put(path, json=POINT)
-        assert ours.status_code == theirs.status_code == 404
-        assert ours.json()["status"] == theirs.json()["status"]
-        assert here.instance.plane.view.state(collection_name).epoch == 0
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @asynccontextmanager
-async def _guarded() -> AsyncIterator[str]:
-    """Serve a Qdrant that refuses everybody."""
-
-    async def refuse(_: web.Request) -> web.Response:
-        return web.Response(status=403, text="Invalid API key or JWT")
-
+async def _serving(handler: Handler) -> AsyncIterator[str]:
+    """Serve a Qdrant that answers everything by one function."""
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", refuse)
+    app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -334,11 +319,38 @@ async def _guarded() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+async def test_a_write_to_a_collection_that_is_not_there_is_not_passed_on(
+    settings: MakeSettings, qdrant: httpx.AsyncClient, collection_name: str
+) -> None:
+    """It could arrive after somebody has made the collection, and would be in Qdrant alone; the answer is Qdrant's."""
+    path = f"/collections/{collection_name}/points?wait=true"
+    absent = await qdrant.put(path, json=POINT)
+    arrived: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "PUT" and collection_name in request.path:
+            arrived.append(request.path)
+            return web.json_response({"result": {"status": "completed"}, "status": "ok"})
+        return web.json_response(absent.json(), status=404)
+
+    async with _serving(answer) as url:
+        made = settings(qdrant_url=url, default_stage=Stage.DUALWRITE)
+        async with wired(made) as here:
+            ours = await here.client.put(path, json=POINT)
+            assert (ours.status_code, ours.json()["status"]) == (404, absent.json()["status"])
+            assert here.instance.plane.view.state(collection_name).epoch == 0
+    assert not arrived
+
+
+async def _refuse(_: web.Request) -> web.Response:
+    return web.Response(status=403, text="Invalid API key or JWT")
+
+
 async def test_a_stranger_changes_nothing_of_ours(
     settings: MakeSettings, database: Database, collection_name: str
 ) -> None:
     """Whom Qdrant refuses leaves no stage, no table, no ``*`` intent and no held write behind."""
-    async with _guarded() as url:
+    async with _serving(_refuse) as url:
         made = settings(qdrant_url=url, default_stage=Stage.DUALWRITE)
         async with wired(made) as here:
             before = await PostgresControl(database).revision()

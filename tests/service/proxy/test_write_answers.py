@@ -126,7 +126,7 @@ class Twins:
 
     async def seed(self) -> None:
         """Let both hold the same three points and no other."""
-        everything = {"filter": {"must_not": [{"has_id": []}]}}
+        everything: dict[str, Any] = {"filter": {"must_not": [{"has_id": []}]}}
         await self.ask(("POST", "/delete", everything), wait="true")
         await self.ask(("PUT", "", {"points": SEED}), wait="true")
 
@@ -280,16 +280,15 @@ async def test_a_write_may_be_sent_again_after_a_503(
 
 def _lose_one_answer(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     """Let the next write of the store that is right end without an answer."""
-    if stage is Stage.LIVE:
-        owner: Any = FencedPgStore
-        method, error = "apply_fenced", TargetUnavailable("dropped the connection")
-    else:
-        owner, method, error = Forwarder, "fetch", SourceUnavailable("dropped the connection")
+    owner: Any = FencedPgStore if stage is Stage.LIVE else Forwarder
+    method = "apply_fenced" if stage is Stage.LIVE else "fetch"
+    away = TargetUnavailable if stage is Stage.LIVE else SourceUnavailable
     whole = getattr(owner, method)
 
     async def lossy(*arguments: Any, **options: Any) -> None:
         await whole(*arguments, **options)
         monkeypatch.setattr(owner, method, whole)
-        raise error
+        reason = "dropped the connection"
+        raise away(reason)
 
     monkeypatch.setattr(owner, method, lossy)

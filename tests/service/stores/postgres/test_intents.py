@@ -188,11 +188,14 @@ async def test_a_dead_letter_waits_for_an_operator(
 async def test_an_adopted_intent_says_whose_write_may_still_land(
     log: PostgresIntents, control: PostgresControl, owner: UUID
 ) -> None:
-    """Also to a reader that knows nothing of the adoption, such as one whose answer was lost (R7)."""
-    state, dead = await staged(control, Stage.SHADOW), await registered(control)
-    await log.insert([intent_of(state, 1)], owner=dead)
+    """Also to a reader that knows nothing of the adoption (R7); it is owed, as it may have been seen already."""
+    state, dead = await staged(control, Stage.RAMP), await registered(control)
+    assert state.generation is not None
+    await log.insert([intent_of(state, 1, owed=False)], owner=dead)
     await control.leave(dead)
+    assert await log.is_owing(state.generation, state.epoch) is False
     await log.adopt_orphans(owner=owner, silent_seconds=60, limit=10)
+    assert await log.is_owing(state.generation, state.epoch) is True
     (entry,) = (await log.open_entries(owner=owner, after=None, limit=10)).entries
     assert entry.attempt_by == dead
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from service.errors import ConfigurationError, SourceUnavailable, StoreAnswered
+from service.errors import SourceUnavailable, StoreAnswered, StoreError
 from service.stores.qdrant.client import QdrantHttp
 from service.stores.qdrant.own import OwnPoints, check_version, equals, none_of
 
@@ -43,7 +43,7 @@ async def test_several_instances_prepare_at_once(http: QdrantHttp, collection_na
 @pytest.mark.parametrize("version", ["1.15.9", "1.9.0", "0.11.7", "unknown"])
 def test_an_old_qdrant_is_refused(version: str) -> None:
     """It would overwrite where a condition does not hold, without a word."""
-    with pytest.raises(ConfigurationError, match=r"1\.16 or newer"):
+    with pytest.raises(StoreError, match=r"1\.16 or newer"):
         check_version(version)
 
 
@@ -63,7 +63,7 @@ async def test_prepare_asks_for_the_version(
 
     monkeypatch.setattr(http, "version", old)
     points = OwnPoints(http, collection_name)
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(StoreError, match="too old"):
         await points.prepare()
     with pytest.raises(SourceUnavailable, match=collection_name):
         await points.put({str(uuid4()): {}})

@@ -1,0 +1,45 @@
+"""``vecferry status``: what it says below the table."""
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli.app import app
+from service.cli.client import ControlClient
+
+UNSETTLED = {"open": 3, "failing": 1, "dead": 0, "hint": 0}
+
+CALM = {
+    "instance": "i", "revision": 1, "detached": False, "source_error": None, "target_error": None,
+    "unsettled": UNSETTLED, "ledger_unread": {},
+    "collections": [],
+}  # fmt: skip
+
+
+def _told(monkeypatch: pytest.MonkeyPatch, **changes: object) -> str:
+    class Control:
+        def status(self) -> dict[str, object]:
+            return {**CALM, **changes}
+
+    monkeypatch.setattr(ControlClient, "from_settings", classmethod(lambda _: Control()))
+    ran = CliRunner().invoke(app, ["status"])
+    assert ran.exit_code == 0
+    return ran.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"detached": True}, "detached: this instance works without Postgres"),
+        ({"source_error": "Qdrant [x] is away"}, "Qdrant: Qdrant [x] is away"),
+        ({"target_error": "away"}, "Postgres: away"),
+        ({"ledger_unread": {"source": "away"}}, "the hints could not be read: away"),
+        ({"unsettled": {**UNSETTLED, "dead": 2}}, "2 dead letter(s)"),
+        ({"unsettled": {**UNSETTLED, "hint": 7}}, "7 hint(s) wait in Qdrant"),
+    ],
+)
+def test_what_is_out_of_order_is_said(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], told: str
+) -> None:
+    """One line for each, and none of them on a calm day."""
+    assert told in _told(monkeypatch, **changes)
+    assert told.partition(":")[0] not in _told(monkeypatch)

@@ -1,0 +1,114 @@
+"""Making the source's collection what the target says."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from service.errors import CollectionNotFound, SourceUnavailable, StoreAnswered, Unsupported
+from service.model.ids import PointId
+from service.model.operations import Operation, UpdateResult, Upsert
+from service.model.qdrant import (
+    CountRequest,
+    CreateCollection,
+    Distance,
+    UpdateStatus,
+    VectorParams,
+)
+from service.protocol import imposing
+from service.protocol.description import Description
+from tests.fakes import MemoryStore
+from tests.service.stores.postgres.staged import point
+
+CONFIG = CreateCollection(vectors=VectorParams(size=2, distance=Distance.DOT))
+WANTED = Description(CONFIG, {"a": "keyword"})
+
+
+class Source(MemoryStore):
+    """A source whose queue can be waited for, and that may be slow with indexes."""
+
+    status = UpdateStatus.COMPLETED
+    drained = 0
+
+    async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
+        result = await super().apply(collection, operation, wait=wait)
+        return UpdateResult(result.operation_id, self.status)
+
+    async def barrier(self, collection: str, ids: object) -> None:
+        raise AssertionError
+
+    async def on_replicas(self, collection: str, ids: Sequence[PointId]) -> set[PointId]:
+        return set()
+
+    async def drain(self, collection: str) -> None:
+        if collection not in await self.collections():
+            raise CollectionNotFound(collection)
+        self.drained += 1
+
+
+async def test_a_collection_made_anew_has_no_point_of_the_old_one() -> None:
+    """Also where the description is the same; doing it twice changes nothing."""
+    source = Source()
+    await source.create_collection("c", CONFIG)
+    await source.apply("c", Upsert([point(1)]), wait=True)
+    for _ in range(2):
+        await imposing.impose(source, "c", WANTED, is_anew=True)
+    assert await source.count("c", CountRequest()) == 0
+    assert (await imposing.description(source, "c")) is not None
+    assert (await source.collection_info("c")).payload_schema.keys() == {"a"}
+
+
+async def test_a_changed_collection_keeps_its_points() -> None:
+    """Indexes that are there already are not built again."""
+    source = Source()
+    await source.create_collection("c", CONFIG)
+    await source.apply("c", Upsert([point(1)]), wait=True)
+    await imposing.impose(source, "c", WANTED, is_anew=False)
+    assert await source.count("c", CountRequest()) == 1
+    assert (await source.collection_info("c")).payload_schema.keys() == {"a"}
+
+
+async def test_a_dropped_collection_is_dropped_and_one_that_is_missing_is_said() -> None:
+    """A collection that should only be changed holds points: it must not come back empty."""
+    source = Source()
+    await source.create_collection("c", CONFIG)
+    await imposing.impose(source, "c", None, is_anew=True)
+    assert await source.collections() == []
+    with pytest.raises(CollectionNotFound):
+        await imposing.impose(source, "c", WANTED, is_anew=False)
+    assert await imposing.description(source, "c") is None
+
+
+async def test_an_index_that_is_only_queued_has_not_ended() -> None:
+    """The intent stays until it is there (R1)."""
+    source = Source()
+    await source.create_collection("c", CONFIG)
+    source.status = UpdateStatus.ACKNOWLEDGED
+    with pytest.raises(SourceUnavailable, match="acknowledged"):
+        await imposing.impose(source, "c", WANTED, is_anew=False)
+
+
+async def test_without_a_collection_there_is_no_queue() -> None:
+    """A barrier behind its end is passed."""
+    source = Source()
+    await imposing.drained(source, "c")
+    await source.create_collection("c", CONFIG)
+    await imposing.drained(source, "c")
+    assert source.drained == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "lands", "refused"),
+    [
+        (SourceUnavailable("did not answer"), True, False),
+        (SourceUnavailable("cannot be reached", may_have_applied=False), False, False),
+        (StoreAnswered(500, b""), True, False),
+        (StoreAnswered(408, b""), True, False),
+        (StoreAnswered(400, b""), False, True),
+        (Unsupported("index"), False, True),
+        (CollectionNotFound("c"), False, True),
+    ],
+)
+def test_what_a_failure_says(error: SourceUnavailable, *, lands: bool, refused: bool) -> None:
+    """A change that may land later is waited for; a refusal is noted in the ledger."""
+    assert imposing.may_still_land(error) is lands
+    assert imposing.is_refusal(error) is refused
