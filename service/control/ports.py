@@ -109,8 +109,8 @@ class ControlStore(Protocol):
     async def retire(self, name: str, *, actor: str) -> int:
         """Drop the tables and intents of a deleted collection.
 
-        Its row stays without a generation: ``shadow`` and ``ramp`` as ``dualwrite``, so that a new collection of the name
-        is mirrored from its first point, every other stage as it is.
+        Its row stays without a generation: ``shadow`` and ``ramp`` as ``dualwrite``, so that a new collection of the
+        name is mirrored from its first point, every other stage as it is.
         """
         ...
 

@@ -115,6 +115,10 @@ class IntentLog(Protocol):
         """Fence owners that were silent for so long and take over their oldest intents (R7)."""
         ...
 
+    async def owe(self, intent: UUID) -> None:
+        """Note that the intent's write may be seen before it is settled: reads of the target stop (R11)."""
+        ...
+
     async def is_owing(self, generation: int, epoch: int) -> bool | None:
         """Say whether an answered write may be missing on the target; ``None`` when the epoch is not current."""
         ...

@@ -94,6 +94,10 @@ class Resyncer:
         """Note that the request waits in Qdrant's queue: settle after a barrier."""
         self._suspect(entry, 0.0)
 
+    async def owe(self, entry: LedgerEntry) -> None:
+        """Stop reads of the target until the intent is settled: its write may show at the source before (R11)."""
+        await self._log.owe(entry.id)
+
     def suspected(self, entry: LedgerEntry) -> None:
         """Note that the request may still land: settle only after the grace period and a barrier."""
         self._metrics.unknown_outcomes.inc()

@@ -14,9 +14,10 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import orjson
+import structlog
 
 from service.control.state import CollectionState
-from service.errors import Overloaded, Refusal, SourceUnavailable, StaleEpoch
+from service.errors import Overloaded, Refusal, SourceUnavailable, StaleEpoch, VecferryError
 from service.model.ids import PointId, encode_key, parse_point_id
 from service.protocol.commits import GroupCommit, Stored
 from service.protocol.ledger import Intent, LedgerEntry
@@ -24,6 +25,8 @@ from service.protocol.outcome import Outcome, as_acknowledged, outcome
 from service.protocol.resync import Resyncer
 from service.stages import Side, Stage
 from service.steps import Step, reached
+
+_log = structlog.get_logger(__name__)
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -172,7 +175,7 @@ class SourceWrites:
             raise StaleEpoch(_STOOD_STILL)
         if cover.stored is Stored.LEDGER:
             reached(Step.INTENT_COMMITTED)
-        answer = await self._forward_watched(request, cover)
+        answer = await self._forward_watched(state, request, cover)
         reached(Step.SOURCE_ANSWERED)
         if self._resyncer.may_be_recovered(began):
             cover = await self._intend_again(state, request, keys, owed=may_owe)
@@ -260,14 +263,16 @@ class SourceWrites:
             case Stored.HINT:
                 self._resyncer.hinted(cover.entry)
 
-    async def _forward_watched(self, request: WriteRequest, cover: _Cover) -> Answer:
+    async def _forward_watched(
+        self, state: CollectionState, request: WriteRequest, cover: _Cover
+    ) -> Answer:
         """Forward a write whose intent is committed; whatever happens, its resync follows (R3)."""
         entry = cover.entry
         try:
             answer = await self._forward(request)
         except SourceUnavailable as error:
             if error.may_have_applied:
-                self._resyncer.suspected(entry)
+                await self._unknown(state, cover)
             else:
                 self._ended(cover)
             raise
@@ -281,8 +286,21 @@ class SourceWrites:
             case Outcome.QUEUED:
                 self._resyncer.queued(entry)
             case Outcome.UNKNOWN:
-                self._resyncer.suspected(entry)
+                await self._unknown(state, cover)
         return answer
+
+    async def _unknown(self, state: CollectionState, cover: _Cover) -> None:
+        """Leave a write that may still land to the resyncer.
+
+        In ``ramp`` it is owed from now on: others may see it at the source, and are told of writes that build on it.
+        """
+        self._resyncer.suspected(cover.entry)
+        if state.stage is Stage.RAMP and cover.stored is Stored.LEDGER:
+            try:
+                await self._resyncer.owe(cover.entry)
+            except VecferryError as error:
+                # Without Postgres nobody is told that the target is current.
+                _log.warning("unknown_end_not_owed", collection=state.name, error=str(error))
 
     async def _forward(self, request: WriteRequest) -> Answer:
         query = {**request.query, "wait": "true"}

@@ -47,6 +47,8 @@ async def ask(
     url: str,
     body: object,
     query: Mapping[str, str] | None = None,
+    *,
+    seconds: float = CLIENT_SECONDS,
 ) -> Reply:
     """Send one request and say what came of it; never raises for what a network or a server can do."""
     began = time.monotonic()
@@ -56,7 +58,7 @@ async def ask(
             url,
             json=body,
             params=query,
-            timeout=aiohttp.ClientTimeout(CLIENT_SECONDS),
+            timeout=aiohttp.ClientTimeout(seconds),
         ) as answer:
             text = await answer.text()
             document = await answer.json() if answer.status == HTTPStatus.OK else None
@@ -64,11 +66,11 @@ async def ask(
         is_open = not isinstance(error, SourceUnavailable) or error.may_have_applied
         said = Said.NOTHING if is_open else Said.NEVER_SENT
         return Reply(said, time.monotonic() - began, f"{type(error).__name__}: {error}")
-    seconds = time.monotonic() - began
+    took = time.monotonic() - began
     if document is None:
-        return Reply(Said.NOTHING, seconds, f"{answer.status} {text[:200]}")
+        return Reply(Said.NOTHING, took, f"{answer.status} {text[:200]}")
     result = document["result"]
-    return Reply(_said(result), seconds, str(answer.status), result)
+    return Reply(_said(result), took, str(answer.status), result)
 
 
 def _said(result: Any) -> Said:

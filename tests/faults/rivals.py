@@ -13,7 +13,7 @@ from random import Random
 import aiohttp
 
 from service.model.ids import PointId
-from tests.faults.asking import Said, ask
+from tests.faults.asking import CLIENT_SECONDS, Said, ask
 from tests.faults.contents import Contents
 from tests.faults.diary import Diary
 from tests.faults.states import State, held
@@ -63,6 +63,8 @@ class Rival:
         self.name = f"rival-{number}"
         self.turn = asyncio.Lock()
         self.is_stopping = False
+        self.patience_seconds = CLIENT_SECONDS
+        self.avoided: str | None = None
         self._url = f"{url}/collections/{collection}/points"
         self._race = race
         self._random = Random(f"{seed} {self.name}")
@@ -110,7 +112,7 @@ class Rival:
         body: dict[str, object] = {"points": [point_id if is_delete else point]}
         method, url = ("POST", f"{self._url}/delete") if is_delete else ("PUT", self._url)
         attempt = self._race.begin(point_id, None if is_delete else held(payload, _VECTOR))
-        reply = await ask(http, method, url, body, {"wait": "true"})
+        reply = await ask(http, method, url, body, {"wait": "true"}, seconds=self.patience_seconds)
         self._diary.wrote(reply.seconds)
         self._diary.note(client=self.name, id=point_id, to=attempt.state, detail=reply.detail)
         if reply.said is Said.DONE:

@@ -8,7 +8,7 @@ from uuid import UUID
 import aiohttp
 
 from service.model.ids import PointId
-from tests.faults.asking import Reply, Said, ask
+from tests.faults.asking import CLIENT_SECONDS, Reply, Said, ask
 from tests.faults.contents import Contents
 from tests.faults.diary import Diary
 from tests.faults.fate import Fate
@@ -38,6 +38,8 @@ class Writer:
         self.fates = {point_id: Fate() for point_id in self.ids}
         self.turn = asyncio.Lock()
         self.is_stopping = False
+        self.patience_seconds = CLIENT_SECONDS
+        self.avoided: str | None = None
         self._collection = collection
         self._urls = urls
         self._diary = diary
@@ -92,6 +94,7 @@ class Writer:
             f"{url}/collections/{self._collection}/points{write.suffix}",
             write.body,
             {"wait": str(waits).lower()},
+            seconds=self.patience_seconds,
         )
         self._diary.wrote(reply.seconds)
         self._diary.note(
@@ -137,4 +140,4 @@ class Writer:
                 )
 
     def _url(self) -> str:
-        return self._random.choice(self._urls)
+        return self._random.choice([url for url in self._urls if url != self.avoided])

@@ -1,13 +1,11 @@
 """The product's code with one mechanism taken out: the searches must find what goes wrong then."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
-from service.control.sealing import Seals
 from service.control.state import CollectionState, View
 from service.model.ids import PointId
-from service.protocol.hints import HintCommits, HintMover
-from service.protocol.ledger import Hint, Intent, LedgerEntry
+from service.protocol.hints import HintMover
+from service.protocol.ledger import Hint, LedgerEntry
 from service.protocol.resync import Resyncer
 from service.protocol.source_writes import Answer, SourceWrites, WriteRequest
 from tests.interleavings.front import Front
@@ -69,34 +67,9 @@ class NoMarks(Front):
         return True
 
 
-class RecordFirst(HintCommits):
-    """R6: the record is read before the hint is written."""
-
-    async def _insert(self, intents: Sequence[Intent], owner: UUID) -> set[UUID]:
-        await self._detached.announced(reads_may_be_moved=False)
-        allowed = await self._allowed(intents)
-        await self._hints.write([Hint(intent, owner) for intent in intents])
-        await self._discard([intent.id for intent in intents if intent.id not in allowed])
-        return allowed
-
-
 class DiscardsFirst(HintMover):
     """R6: hints are discarded before their intents are committed."""
 
     async def _move_page(self, hints: Sequence[Hint]) -> None:
         await self._hints.discard([hint.intent.id for hint in hints])
         await super()._move_page(hints)
-
-
-class LooksAtNoHints(Seals):
-    """R6: a stage change does not ask for hints."""
-
-    async def hints(self, generation: int) -> int:
-        return 0
-
-
-class FreezesNoRecord(Seals):
-    """R6: a stage change does not freeze the record in the source."""
-
-    async def freeze(self, state: CollectionState) -> float:
-        return 0.0

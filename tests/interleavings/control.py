@@ -123,7 +123,11 @@ class ModelControl:
 
     async def silences(self) -> Mapping[UUID, float]:
         await self._ask()
-        return {each: self._now - at for each, at in self._tables.heartbeat_at.items() if each in self._tables.instances}
+        return {
+            each: self._now - at
+            for each, at in self._tables.heartbeat_at.items()
+            if each in self._tables.instances
+        }
 
     async def stuck_intents(self, generation: int, *, older_than_seconds: float) -> int:
         """Return 0: what is stuck is found by the wait for an empty ledger, a little later."""

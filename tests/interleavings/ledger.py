@@ -110,6 +110,12 @@ class ModelLedger:
     def _can_lock(self, row: IntentRow, transaction: Transaction) -> bool:
         return self._postgres.is_free(Lock(row.intent.id), transaction)
 
+    async def owe(self, intent: UUID) -> None:
+        """intents.py ``owe``: one statement."""
+        await (await self._postgres.alone("owes an intent")).told()
+        if row := self._tables.intents.get(intent):
+            row.is_owed = True
+
     async def is_owing(self, generation: int, epoch: int) -> bool | None:
         """intents.py ``_OWING``: one statement."""
         await (await self._postgres.alone("is asked what is owed")).told()
@@ -335,6 +341,7 @@ def _adopt(
         if row.intent.behind is Side.TARGET:
             row.attempt_by = row.attempt_by or row.owner
         row.owner = owner
+        row.is_owed = True
 
 
 def _delete(tables: Tables, intents: Sequence[UUID]) -> None:

@@ -24,6 +24,7 @@ BY_FILTER = History(
     [("A", [RemoveWhere(0)]), ("B", [Put(1, (1,)), Put(0, (2,))])], points={1: 0, 3: 0}
 )
 PAGE = History([("A", [Remove((1,)), Put(2, (2,))])], points={1: 0}, backfills=True)
+DELETED = replace(PAGE, clients=[("A", [Remove((1,))])])
 MOVED_READS = History(
     [("A", [Put(1, (1,)), Read(1)]), ("B", [Read(1)])], points={1: 0}, stage=Stage.RAMP
 )
@@ -86,7 +87,7 @@ ASLEEP = replace(TWO_INSTANCES, faults=SLEEPY)
     [
         (TWO_INSTANCES, Without.STRIPES),
         (TWO_INSTANCES, Without.OWN_ENDS),
-        (PAGE, Without.TOMBSTONES),
+        (DELETED, Without.TOMBSTONES),
     ],
     ids=["no locks", "R2", "tombstones"],
 )

@@ -32,7 +32,7 @@ GENERATION = 1
 _HEAL_SECONDS = 120.0
 _LONGEST_SECONDS = 300.0
 _STILL = 1.5
-_AWAY_SECONDS = 13.0
+_AWAY_SECONDS = 16.0
 """Longer than others wait for a silent instance."""
 
 
@@ -52,6 +52,8 @@ class Faults:
     """Instances that may stand still for longer than the grace period."""
     cuttable: tuple[str, ...] = ()
     """Instances that may lose Postgres for longer than others wait for them."""
+    cut_off: tuple[str, ...] = ()
+    """Instances that lost it when the history begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class History:
     faults: Faults = field(default_factory=Faults)
     changes: Sequence[tuple[str, Stage]] = ()
     """Stage changes, one after the other, each ordered from an instance."""
+    begins_after_seconds: float = 0.0
+    """How long the clients and the operator wait at first."""
     is_full: bool = False
     """With the register in the source, hints, marks and records."""
     backfills: bool = False
@@ -85,7 +89,9 @@ class World:
     def __init__(self, history: History, script: Script, variant: Variant) -> None:
         self.history = history
         self.variant = variant
-        self.loop = ScriptedLoop(script.choose, offers=self._offers, after_step=self._check_step)
+        self.loop = ScriptedLoop(  # type: ignore[abstract]  # what asyncio's parts ask of it is there
+            script.choose, offers=self._offers, after_step=self._check_step
+        )
         self.qdrant = Qdrant(self.loop, history.points, history.grace_seconds)
         self.kept = Kept(self.loop)
         self.tables = Tables(
@@ -111,6 +117,8 @@ class World:
         for name in self.history.names:
             self._instances[name] = await self._start(name)
         self.loop.is_quiet = False
+        for name in self.history.faults.cut_off:
+            self._cut(name)
         self._let_faults_happen()
         for name, wanted in self.history.clients:
             self._spawn(name, self._client(len(self._busy), name, wanted))
@@ -118,6 +126,9 @@ class World:
             self._spawn(self.history.changes[0][0], self._change(len(self._busy)))
         if self.history.backfills:
             self._spawn(WORLD, self._copy_page(len(self._busy)))
+        self._script.is_closed = True
+        await self.loop.pause(self.history.begins_after_seconds)
+        self._script.is_closed = False
         while self._is_at_work():
             await self.loop.pause(0.25)
         self._script.is_closed = True
@@ -157,6 +168,7 @@ class World:
     # ---- what happens
 
     async def _client(self, number: int, name: str, wanted: Sequence[Write | Read]) -> None:
+        await self.loop.pause(self.history.begins_after_seconds)
         for each in wanted:
             await self.loop.step(f"client {number} asks: {each}")
             if isinstance(each, Read):
@@ -193,6 +205,7 @@ class World:
         check_read(self.history.points, self._told, read.id, began, found)
 
     async def _change(self, number: int) -> None:
+        await self.loop.pause(self.history.begins_after_seconds)
         for name, stage in self.history.changes:
             await self.loop.step(f"operator asks {name} for {stage}")
             try:

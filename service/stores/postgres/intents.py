@@ -145,6 +145,13 @@ class PostgresIntents:
             await connection.fetch(_FENCE, owner, silent_seconds)
             return [_entry(row) for row in await connection.fetch(_ADOPT, owner, limit)]
 
+    async def owe(self, intent: UUID) -> None:
+        """Note that the intent's write may be seen before it is settled."""
+        async with self._reserved.connection() as connection:
+            await connection.execute(
+                "UPDATE vecferry.intents SET owed = true WHERE id = $1", intent
+            )
+
     async def is_owing(self, generation: int, epoch: int) -> bool | None:
         """Say whether an answered write may be missing; ``None`` when the epoch is not current."""
         async with self._reserved.connection() as connection:

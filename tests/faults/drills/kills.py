@@ -13,6 +13,7 @@ from tests.faults.instances import GRACE_SECONDS, Instance
 Lure = Callable[[History, Instance, asyncio.Event], Coroutine[None, None, None]]
 """Brings an instance to the step, again and again, and ends what it began when the event says that it is enough."""
 
+_PATIENCE_SECONDS = 2.0
 _OBEYED_SECONDS = 20.0
 _MOST_ARRIVALS = 4
 """Writes come often; every other step is taken at its first arrival."""
@@ -96,8 +97,10 @@ def _killed_at(step: Step, lure: Lure) -> Storm:
 def _asleep_at(step: Step) -> Storm:
     async def storm(history: History) -> None:
         victim = history.random.choice(history.rig.instances)
+        _impatient(history)
         await _ordered(history, victim, signal.SIGSTOP, step, _writes)
-        await asyncio.sleep(GRACE_SECONDS * 1.5)
+        _avoid(history, victim)
+        await asyncio.sleep(GRACE_SECONDS * 2)
         victim.process.signal_all(signal.SIGCONT)
         await asyncio.sleep(1.0)
 
@@ -107,12 +110,25 @@ def _asleep_at(step: Step) -> Storm:
 async def _asleep_through_the_flip(history: History) -> None:
     """A write is about to reach the source when its instance sleeps; it wakes up after the target has become right."""
     victim, other = history.rig.instances[:2]
+    _impatient(history)
     await _ordered(history, victim, signal.SIGSTOP, Step.INTENT_COMMITTED, _writes)
+    _avoid(history, victim)
     await history.walk("live", by=other)
     await asyncio.sleep(1.0)
     victim.process.signal_all(signal.SIGCONT)
     await asyncio.sleep(2.0)
     await history.walk("shadow", by=other)
+
+
+def _impatient(history: History) -> None:
+    """Have the clients give up soon, so that they write the same ids again while the first write sleeps."""
+    for writer in history.writers:
+        writer.patience_seconds = _PATIENCE_SECONDS
+
+
+def _avoid(history: History, victim: Instance) -> None:
+    for writer in history.writers:
+        writer.avoided = victim.url
 
 
 async def _ordered(

@@ -10,8 +10,8 @@ from tests.faults.wire import Way, Wire
 
 Trouble = Callable[[Wire], None]
 
-_SECONDS = GRACE_SECONDS / 2
-"""What is held arrives this late: within the grace period, as docs/limits.md takes for granted."""
+_SECONDS = GRACE_SECONDS * 0.75
+"""What is held arrives this late: after the instances have given up on it, and within the grace period."""
 
 _TROUBLES: dict[str, Trouble] = {
     "delay": lambda wire: wire.delay(0.15),

@@ -198,8 +198,11 @@ async def test_a_hint_without_a_mark_is_refused(rig: Rig) -> None:
         await rig.detachment().announced(reads_may_be_moved=False)
 
 
-async def test_the_mark_stays_as_long_as_a_hint_is_left(rig: Rig) -> None:
+async def test_the_mark_stays_as_long_as_a_hint_is_left(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It beats meanwhile, although Postgres is there; then it goes, and the next hint puts it again."""
+    monkeypatch.setattr(plane_module, "SILENT_SECONDS", 60.0)
     rig.left[0] = True
     detachment = rig.detachment()
     async with running(rig.plane.run(), detachment.run()):

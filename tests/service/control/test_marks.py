@@ -67,7 +67,7 @@ async def test_the_marks_of_the_dead_go(
     async with running(watch.run()):
         for beat in range(2, 12):
             register.beats[alive] = beat
-            await until(lambda beat=beat: watch._beats.get(alive, (0, 0.0))[0] == beat)
+            await watch.look()
             await asyncio.sleep(0.03)
         assert set(register.beats) == {heir, alive, plane.instance}
         register.hints.clear()

@@ -102,6 +102,11 @@ class MemoryLog:
         adopted, self.orphans = self.orphans[:limit], self.orphans[limit:]
         return adopted
 
+    async def owe(self, intent: UUID) -> None:
+        if intent in self.rows:
+            self.rows[intent] = replace(self.rows[intent], owed=True)
+        self.journal.append("owed")
+
     async def is_owing(self, generation: int, epoch: int) -> bool | None:
         raise AssertionError("what is tested here has no business with this")
 

@@ -706,3 +706,16 @@ async def test_a_hinted_write_that_never_left_is_forgotten(
     with pytest.raises(SourceUnavailable):
         await client.send("", upsert(1))
     assert at_work.is_idle
+
+
+@pytest.mark.parametrize(
+    "reply", [SourceUnavailable("did not answer in time"), Answer(500, (), b"{}")]
+)
+async def test_a_write_in_ramp_whose_end_is_unknown_is_owed(
+    writes: SourceWrites, qdrant: Qdrant, log: MemoryLog, reply: Answer | Exception
+) -> None:
+    """Others may see it at the source and be told of writes that build on it: no read is moved until it is settled."""
+    qdrant.replies = [reply]
+    with suppress(SourceUnavailable):
+        await Client(writes).send("", upsert(1), state=RAMP)
+    assert [row.owed for row in log.rows.values()] == [True]

@@ -1,16 +1,23 @@
 """Mirrored writes and sampled searches against a source that compresses what it may, as Qdrant does."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
+import httpx
 import pytest
 from aiohttp import web
 
+from service import keys
 from service.config import Settings
+from service.control import plane as plane_module
 from service.stages import Stage
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
+from service.stores.postgres.intents import PostgresIntents
 from shadow.observation import ShadowRead
 from shadow.reads import ShadowReads
 from tests.service.proxy.conftest import CONFIG
@@ -133,3 +140,74 @@ async def test_what_would_go_around_the_mirror_is_refused(
     assert answer.status_code == 501
     assert "set its stage to off first" in answer.json()["status"]["error"]
     assert "/collections/c/snapshots/recover" not in bodies
+
+
+async def test_a_read_under_a_freeze_sees_the_flip(
+    settings: MakeSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instance that has not heard of the new stage yet answers by it: others write by it already (I7)."""
+    monkeypatch.setattr(plane_module, "POLL_SECONDS", 60.0)
+    control, token = PostgresControl(database), uuid4()
+    await control.arm("c", CONFIG, actor="test", is_new=True)
+    bodies: dict[str, object] = {}
+    search = {"vector": [1.0, 2.0], "limit": 1}
+    async with _compressing(bodies) as url, wired(settings(qdrant_url=url)) as here:
+        plane, path = here.instance.plane, "/collections/c/points/search"
+        await control.publish(plane.view.state("c"), Stage.SHADOW, 100, actor="test", token=None)
+        state = (await plane.refresh()).state("c")
+        await control.freeze(state, token, 30)
+        await plane.refresh()
+        before = await here.client.post(path, json=search)
+        assert before.json()["result"] == RESULTS[path]
+        bodies.clear()
+        await control.publish(state, Stage.LIVE, 100, actor="test", token=token)
+        assert plane.view.state("c").stage is Stage.SHADOW
+        after = await here.client.post(path, json=search)
+    assert (after.json()["result"], path in bodies) == ([], False)
+
+
+async def test_a_moved_read_has_a_budget(
+    settings: MakeSettings, qdrant_url: str, collection_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target that hangs, however long its driver takes to give up, delays nobody beyond it (I5)."""
+    changes = {"default_stage": Stage.DUALWRITE, "ramp_read_seconds": 0.3}
+    path = f"/collections/{collection_name}"
+    released = asyncio.Event()
+
+    async def hang(*_: object) -> bool:
+        try:
+            await released.wait()
+        finally:
+            await released.wait()
+        return False
+
+    made = settings(qdrant_url=qdrant_url, **changes)
+    async with wired(made) as here:
+        client, plane = here.client, here.instance.plane
+        await client.put(path, json={"vectors": {"size": 2, "distance": "Dot"}})
+        point = {"id": 1, "vector": [1.0, 2.0]}
+        await client.put(f"{path}/points?wait=true", json={"points": [point]})
+        operator = {"authorization": f"Bearer {keys.read(made.data_dir)}"}
+        transport = httpx.ASGITransport(here.instance.control)
+        async with httpx.AsyncClient(transport=transport, base_url="http://c") as control:
+            for wanted in ({"stage": "shadow"}, {"stage": "ramp", "percent": 100}):
+                answer = await control.put(
+                    f"/v1/control{path}/stage", json=wanted, headers=operator
+                )
+                assert answer.status_code == 200, answer.text
+        assert plane.view.state(collection_name).stage is Stage.RAMP
+        async with asyncio.timeout(10):
+            while 'kind="read",status="2xx"' not in _by_target(await client.get("/metrics")):
+                assert (await client.post(f"{path}/points/count", json={})).json()["result"] == {
+                    "count": 1
+                }
+        monkeypatch.setattr(PostgresIntents, "is_owing", hang)
+        began = time.monotonic()
+        answer = await client.post(f"{path}/points/count", json={})
+        assert (answer.status_code, time.monotonic() - began < 3.0) == (200, True)
+        released.set()
+
+
+def _by_target(page: httpx.Response) -> str:
+    lines = [line for line in page.text.splitlines() if line.startswith("vecferry_requests_total")]
+    return "\n".join(line for line in lines if 'answered_by="target"' in line)
