@@ -126,13 +126,18 @@ class World:
             self._spawn(self.history.changes[0][0], self._change(len(self._busy)))
         if self.history.backfills:
             self._spawn(WORLD, self._copy_page(len(self._busy)))
-        self._script.is_closed = True
-        await self.loop.pause(self.history.begins_after_seconds)
-        self._script.is_closed = False
+        if self.history.begins_after_seconds:
+            self._script.is_closed = True
+            await self._begin()
+            self._script.is_closed = False
         while self._is_at_work():
             await self.loop.pause(0.25)
         self._script.is_closed = True
         await self._heal()
+
+    async def _begin(self) -> None:
+        if self.history.begins_after_seconds:
+            await self.loop.pause(self.history.begins_after_seconds)
 
     async def _start(self, name: str) -> Instance:
         context = _context_of(name)
@@ -168,7 +173,7 @@ class World:
     # ---- what happens
 
     async def _client(self, number: int, name: str, wanted: Sequence[Write | Read]) -> None:
-        await self.loop.pause(self.history.begins_after_seconds)
+        await self._begin()
         for each in wanted:
             await self.loop.step(f"client {number} asks: {each}")
             if isinstance(each, Read):
@@ -205,7 +210,7 @@ class World:
         check_read(self.history.points, self._told, read.id, began, found)
 
     async def _change(self, number: int) -> None:
-        await self.loop.pause(self.history.begins_after_seconds)
+        await self._begin()
         for name, stage in self.history.changes:
             await self.loop.step(f"operator asks {name} for {stage}")
             try:
