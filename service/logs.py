@@ -51,6 +51,8 @@ def _adopt_standard_library(shared: list[Processor], last: Processor) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # It writes a traceback of sixty lines for each connection it could not open; we say once that Postgres is away.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 def _dumps(value: Any, **_options: Any) -> bytes:  # noqa: ANN401 - structlog's serializer hook

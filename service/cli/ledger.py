@@ -8,10 +8,10 @@ from typing import Annotated, Any, TextIO
 from uuid import UUID
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from service.cli.client import ControlClient
+from service.cli.tables import show
 from service.errors import StageError
 from service.protocol.book import LineState
 
@@ -25,6 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _EMPTY = "the ledger is empty: both stores are equal as far as vecferry knows"
 _EXPORT_PAGE = 200
 _IDS_SHOWN = 3
+_TEXT_WIDTH = 60
 
 
 @app.command("list")
@@ -40,7 +41,7 @@ def list_lines(
     if as_json:
         typer.echo(json.dumps(page))
     elif page["lines"]:
-        Console().print(_lines_table(page["lines"]))
+        show(_lines_table(page["lines"]))
         if page["next"]:
             typer.echo("there are more: see `vecferry ledger count`, or `export` for all of them")
     elif not page["unread"]:
@@ -55,7 +56,7 @@ def count(collection: Collection = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(found))
     elif found["tallies"]:
-        Console().print(_count_table(found["tallies"]))
+        show(_count_table(found["tallies"]))
     elif not found["unread"]:
         typer.echo(_nothing(collection, None))
     _fail_if_unread(found["unread"])
@@ -90,9 +91,13 @@ def export(
     else:
         # A file of this name is always a whole export.
         partial = output.with_name(output.name + ".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            written = _write(client, file)
-        partial.replace(output)
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                written = _write(client, file)
+            partial.replace(output)
+        except OSError as error:
+            message = f"cannot write {output}: {error.strerror}"
+            raise StageError(message) from None
     typer.echo(f"{written} intent(s) exported", err=True)
 
 
@@ -183,7 +188,8 @@ def _count_table(tallies: list[dict[str, Any]]) -> Table:
 def _table(headings: tuple[str, ...]) -> Table:
     table = Table()
     for heading in headings:
-        table.add_column(heading, overflow="fold")
+        is_text = heading in {"cause", "error"}
+        table.add_column(heading, overflow="fold", max_width=_TEXT_WIDTH if is_text else None)
     return table
 
 

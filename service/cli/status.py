@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.cli.client import ControlClient
+from service.cli.tables import show
 
 
 def status(
@@ -19,8 +20,8 @@ def status(
     if as_json:
         typer.echo(json.dumps(found))
         return
+    show(_table(found["collections"], is_ledger_whole=not found["ledger_unread"]))
     console = Console()
-    console.print(_table(found["collections"]))
     for line in _out_of_order(found):
         console.print(line, markup=False, style="red", soft_wrap=True)
 
@@ -40,7 +41,7 @@ def _out_of_order(found: dict[str, Any]) -> Iterator[str]:
         yield f"{dead} dead letter(s): see `vecferry ledger list --state dead`"
 
 
-def _table(collections: list[dict[str, Any]]) -> Table:
+def _table(collections: list[dict[str, Any]], *, is_ledger_whole: bool) -> Table:
     table = Table()
     for heading in ("collection", "stage", "authority", "ledger", "points", "backfill", "parity"):
         table.add_column(heading, overflow="fold")
@@ -50,7 +51,7 @@ def _table(collections: list[dict[str, Any]]) -> Table:
             row["name"],
             stage + (" (frozen)" if row["frozen"] else ""),
             row["authority"],
-            _ledger(row["unsettled"]),
+            _ledger(row["unsettled"], is_whole=is_ledger_whole),
             "" if row["points"] is None else str(row["points"]),
             _backfill(row["backfill"]),
             _parity(row["parity"]),
@@ -58,9 +59,9 @@ def _table(collections: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _ledger(intents: dict[str, int]) -> str:
+def _ledger(intents: dict[str, int], *, is_whole: bool) -> str:
     named = [f"{count} {state}" for state, count in intents.items() if count]
-    return ", ".join(named) or "0"
+    return ", ".join(named if is_whole else [*named, "?"]) or "0"
 
 
 def _backfill(job: dict[str, Any] | None) -> str:

@@ -188,8 +188,8 @@ class StageChanges:
         stuck = await self._store.stuck_intents(state.generation, older_than_seconds=_STUCK_SECONDS)
         if stuck:
             message = (
-                f"`{state.name}` has {stuck} intents that have not settled for {_STUCK_SECONDS:g} s;"
-                " the log says why (resync_failed, point_refused)"
+                f"`{state.name}` has {stuck} intent(s) that have not settled for {_STUCK_SECONDS:g} s;"
+                f" see `vecferry ledger list {state.name}`"
             )
             raise StageError(message)
 

@@ -32,6 +32,7 @@ from service.errors import (
 )
 from service.metrics import ProxyMetrics
 from service.stages import Stage
+from service.troubles import Trouble
 
 _log = structlog.get_logger(__name__)
 
@@ -91,14 +92,16 @@ class ControlPlane:
 
     async def run(self) -> None:
         """Poll the revision, confirm it, send heartbeats; never ends by itself."""
+        trouble = Trouble("control_state_unreadable")
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 async with asyncio.timeout(_POLL_LIMIT_SECONDS):
                     await self._poll()
+                trouble.is_over()
             except (VecferryError, TimeoutError) as error:
                 self._metrics.control_errors.inc()
-                _log.warning("control_state_unreadable", error=str(error) or "no answer in time")
+                trouble.goes_on(error)
             except Exception:  # noqa: BLE001 - a fault of ours: the last view stays in force
                 self._metrics.control_errors.inc()
                 _log.exception("control_refresh_failed")

@@ -33,7 +33,7 @@ class LineState(StrEnum):
 class Line:
     """One unsettled intent. ``ids`` is empty for a change of the whole collection (``is_whole``).
 
-    ``age_seconds`` is by Postgres' clock, and ``None`` for a hint, which has not met that clock yet.
+    ``age_seconds`` is by Postgres' clock; of a hint, which has not met that one yet, by the clocks of two instances.
     """
 
     id: UUID

@@ -8,6 +8,7 @@ Rule 3: a hint is discarded only after its intent is committed, and exactly thos
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -27,6 +28,7 @@ from service.protocol.commits import HintPath
 from service.protocol.ledger import Hint, HintedLog, HintStore, Intent, LedgerEntry
 from service.stages import Side, Stage
 from service.steps import Step, reached
+from service.troubles import Trouble
 
 _log = structlog.get_logger(__name__)
 
@@ -107,7 +109,8 @@ class HintCommits:
 
     async def _insert(self, intents: Sequence[Intent], owner: UUID) -> set[UUID]:
         await self._detached.announced(reads_may_be_moved=False)
-        await self._hints.write([Hint(replace(intent, owed=True), owner) for intent in intents])
+        now = time.time()
+        await self._hints.write([Hint(replace(each, owed=True), owner, now) for each in intents])
         self._metrics.hints_written.inc(len(intents))
         reached(Step.HINT_WRITTEN)
         allowed = await self._allowed(intents)
@@ -179,7 +182,6 @@ class HintMover:
         self._owner = owner
         self._metrics = metrics
         self._clear_at = 0
-        self._is_stuck = False
 
     def own_left(self) -> bool:
         """Say whether a hint of this instance is, or may soon be, in the source."""
@@ -187,15 +189,14 @@ class HintMover:
 
     async def run(self) -> None:
         """Look every second; never ends by itself."""
+        trouble = Trouble("hints_stay")
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
                 await self.move()
-                self._is_stuck = False
+                trouble.is_over()
             except VecferryError as error:
-                if not self._is_stuck:
-                    _log.warning("hints_stay", error=str(error))
-                self._is_stuck = True
+                trouble.goes_on(error)
             except Exception:  # noqa: BLE001 - a fault of ours must not end the moving
                 _log.exception("hints_broken")
 

@@ -64,10 +64,14 @@ class LedgerPage:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """An intent that the source keeps because Postgres could not take it (R6)."""
+    """An intent that the source keeps because Postgres could not take it (R6).
+
+    ``written_at`` is its owner's wall clock, for people: nothing is decided by it.
+    """
 
     intent: Intent
     owner: UUID
+    written_at: float | None = None
 
 
 class Settled(StrEnum):
@@ -115,8 +119,8 @@ class IntentLog(Protocol):
         """Fence owners that were silent for so long and take over their oldest intents (R7)."""
         ...
 
-    async def owe(self, intent: UUID) -> None:
-        """Note that the intent's write may be seen before it is settled: reads of the target stop (R11)."""
+    async def owe(self, generation: int) -> None:
+        """Stop reads of the target until what is unsettled now is settled: clients know what builds on it (R11)."""
         ...
 
     async def is_owing(self, generation: int, epoch: int) -> bool | None:

@@ -26,6 +26,7 @@ from service.protocol.suspects import Looked, Rereads, Suspects
 from service.protocol.sweep import PAGES_PER_ROUND, Sweep
 from service.protocol.watch import UnsettledWatch
 from service.stages import Side
+from service.troubles import Trouble
 
 _log = structlog.get_logger(__name__)
 
@@ -94,9 +95,9 @@ class Resyncer:
         """Note that the request waits in Qdrant's queue: settle after a barrier."""
         self._suspect(entry, 0.0)
 
-    async def owe(self, entry: LedgerEntry) -> None:
-        """Stop reads of the target until the intent is settled: its write may show at the source before (R11)."""
-        await self._log.owe(entry.id)
+    async def owe(self, generation: int) -> None:
+        """Stop reads of the target until what is unsettled now is settled (R11)."""
+        await self._log.owe(generation)
 
     def suspected(self, entry: LedgerEntry) -> None:
         """Note that the request may still land: settle only after the grace period and a barrier."""
@@ -150,12 +151,14 @@ class Resyncer:
             tasks.create_task(self._again_and_again(self._reread, "reread"))
 
     async def _again_and_again(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        trouble = Trouble(f"{name}_failed")
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
                 await work()
+                trouble.is_over()
             except VecferryError as error:
-                _log.warning("resync_work_failed", work=name, error=str(error))
+                trouble.goes_on(error)
             except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
                 _log.exception("resync_work_broken", work=name)
 

@@ -139,13 +139,16 @@ class SourceWrites:
         stored, ``SourceUnavailable`` when the outcome is not known, ``Overloaded`` when the stage changed under a
         write that was under way.
         """
-        if all(part.filter is None for part in touched):
+        has_filter = any(part.filter is not None for part in touched)
+        if not has_filter:
             ids = [point_id for part in touched for point_id in part.ids]
             answer = await self._by_ids(state, request, ids)
         elif request.is_batch:
             answer = await self._one_by_one(state, request, touched)
         else:
             answer = await self._by_filter(state, request, touched[0])
+        if has_filter and answer.status == HTTPStatus.OK:
+            await self._owe_others(state)
         if answer.status == HTTPStatus.OK and not request.waits:
             return replace(answer, body=as_acknowledged(answer.body))
         return answer
@@ -169,13 +172,13 @@ class SourceWrites:
         may_owe = state.stage is not Stage.RAMP
         began = time.monotonic()
         cover = await self._intend(state, request, keys, owed=may_owe)
+        if cover.stored is Stored.LEDGER:
+            reached(Step.INTENT_COMMITTED)
         if self._resyncer.may_be_recovered(began):
             # We stood still: the intent may be settled already, and the stage may have changed since (R7).
             self._ended(cover)
             raise StaleEpoch(_STOOD_STILL)
-        if cover.stored is Stored.LEDGER:
-            reached(Step.INTENT_COMMITTED)
-        answer = await self._forward_watched(state, request, cover)
+        answer = await self._forward_watched(request, cover)
         reached(Step.SOURCE_ANSWERED)
         if self._resyncer.may_be_recovered(began):
             cover = await self._intend_again(state, request, keys, owed=may_owe)
@@ -263,16 +266,28 @@ class SourceWrites:
             case Stored.HINT:
                 self._resyncer.hinted(cover.entry)
 
-    async def _forward_watched(
-        self, state: CollectionState, request: WriteRequest, cover: _Cover
-    ) -> Answer:
+    async def _owe_others(self, state: CollectionState) -> None:
+        """Keep reads of the target away until it has everything that a filter met at the source (R11).
+
+        Another client's write may have taken a point out of the filter's reach, and nobody was told of it yet: on the
+        target that point still looks as if the filter had missed it.
+        """
+        if state.stage is not Stage.RAMP or state.generation is None:
+            return
+        try:
+            await self._resyncer.owe(state.generation)
+        except VecferryError as error:
+            # Who has no Postgres marks himself before his next intent, and what he then moves to the ledger owes, too.
+            _log.warning("others_not_owed", collection=state.name, error=str(error))
+
+    async def _forward_watched(self, request: WriteRequest, cover: _Cover) -> Answer:
         """Forward a write whose intent is committed; whatever happens, its resync follows (R3)."""
         entry = cover.entry
         try:
             answer = await self._forward(request)
         except SourceUnavailable as error:
             if error.may_have_applied:
-                await self._unknown(state, cover)
+                self._resyncer.suspected(entry)
             else:
                 self._ended(cover)
             raise
@@ -286,21 +301,8 @@ class SourceWrites:
             case Outcome.QUEUED:
                 self._resyncer.queued(entry)
             case Outcome.UNKNOWN:
-                await self._unknown(state, cover)
+                self._resyncer.suspected(entry)
         return answer
-
-    async def _unknown(self, state: CollectionState, cover: _Cover) -> None:
-        """Leave a write that may still land to the resyncer.
-
-        In ``ramp`` it is owed from now on: others may see it at the source, and are told of writes that build on it.
-        """
-        self._resyncer.suspected(cover.entry)
-        if state.stage is Stage.RAMP and cover.stored is Stored.LEDGER:
-            try:
-                await self._resyncer.owe(cover.entry)
-            except VecferryError as error:
-                # Without Postgres nobody is told that the target is current.
-                _log.warning("unknown_end_not_owed", collection=state.name, error=str(error))
 
     async def _forward(self, request: WriteRequest) -> Answer:
         query = {**request.query, "wait": "true"}

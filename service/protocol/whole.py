@@ -27,6 +27,7 @@ from service.protocol.outcome import Outcome
 from service.protocol.whole_log import Ended, Refused, WholeIntent, WholeLog
 from service.stages import Side
 from service.steps import Step, reached
+from service.troubles import Trouble
 
 _log = structlog.get_logger(__name__)
 
@@ -166,12 +167,14 @@ class WholeChanges:
 
     async def run(self) -> None:
         """Settle until cancelled."""
+        trouble = Trouble("whole_sweep_failed")
         while True:
             self._work.clear()
             try:
                 await self._look()
+                trouble.is_over()
             except VecferryError as error:
-                _log.warning("whole_sweep_failed", error=str(error))
+                trouble.goes_on(error)
             except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
                 _log.exception("whole_sweep_broken")
             with suppress(TimeoutError):

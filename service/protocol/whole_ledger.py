@@ -4,6 +4,7 @@ Each of the two is read for itself, so that the one is shown while the other doe
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,20 +103,23 @@ class WholeLedger:
     async def _hint_tallies(self, collection: str | None) -> list[Tally]:
         """Count the hints page by page: only the counts are kept."""
         counts: dict[tuple[str, Side, str], list[int]] = defaultdict(lambda: [0, 0])
+        oldest: dict[tuple[str, Side, str], float] = {}
         after: UUID | None = None
         while self._hints is not None:
             hints = await self._hints.read(after=after, limit=_HINTS_PER_READ)
-            for intent in (hint.intent for hint in hints):
+            for hint in hints:
+                intent = hint.intent
                 if collection in {None, intent.collection}:
-                    count = counts[intent.collection, intent.behind, intent.cause]
-                    count[0] += 1
-                    count[1] += len(intent.keys)
+                    kind = intent.collection, intent.behind, intent.cause
+                    counts[kind][0] += 1
+                    counts[kind][1] += len(intent.keys)
+                    oldest[kind] = max(oldest.get(kind, 0.0), _age(hint) or 0.0)
             if len(hints) < _HINTS_PER_READ:
                 break
             after = hints[-1].intent.id
         return [
-            Tally(name, behind, LineState.HINT, cause, intents, ids, None)
-            for (name, behind, cause), (intents, ids) in sorted(counts.items())
+            Tally(*kind[:2], LineState.HINT, kind[2], intents, ids, oldest[kind])
+            for kind, (intents, ids) in sorted(counts.items())
         ]
 
 
@@ -146,10 +150,14 @@ def _line(hint: Hint) -> Line:
         is_whole=False,
         owed=intent.owed,
         owner=hint.owner,
-        age_seconds=None,
+        age_seconds=_age(hint),
         failures=0,
         error=None,
     )
+
+
+def _age(hint: Hint) -> float | None:
+    return None if hint.written_at is None else max(0.0, time.time() - hint.written_at)
 
 
 def _reason(error: Exception) -> str:

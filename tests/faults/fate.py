@@ -22,14 +22,10 @@ class Fate:
         self._unseen: frozenset[State] = frozenset()
         self._is_anything = False
 
-    def told(self, effect: Effect, *, is_conditional: bool = False) -> None:
-        """Note a write that was answered ``completed``.
-
-        One that looked at what was there first may have seen an open write that a read does not show yet.
-        """
-        before = self.readable if is_conditional and self._late else frozenset()
+    def told(self, effect: Effect) -> None:
+        """Note a write that was answered ``completed``."""
         self._now(effect)
-        self._unseen = before
+        self._unseen = frozenset()
 
     def acknowledged(self, effect: Effect) -> None:
         """Note a write that was taken on and may be applied a little later."""
@@ -38,8 +34,8 @@ class Fate:
         self._unseen = before
 
     def unknown(self, effect: Effect) -> None:
-        """Note a write that may have happened, or may happen at any time from now on."""
-        if any(effect(state) != state for state in self.possible):
+        """Note a write that may have happened, or may happen at any time from now on: then it may do what it does not now."""
+        if effect not in self._late:
             self._late.append(effect)
         # With many open writes everything is possible, and to compute that would take for ever.
         self._is_anything |= len(self._late) > _MOST_LATE

@@ -109,7 +109,7 @@ class Writer:
                 fate = self.fates[point_id]
                 match reply.said:
                     case Said.DONE:
-                        fate.told(effect, is_conditional=write.is_conditional)
+                        fate.told(effect)
                     case Said.TAKEN_ON:
                         fate.acknowledged(effect)
                     case Said.NOTHING:

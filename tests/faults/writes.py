@@ -39,8 +39,6 @@ class Write:
     suffix: str
     body: Mapping[str, Any]
     parts: Sequence[Part]
-    is_conditional: bool = False
-    """Whether what it does depends on what is there."""
 
 
 @dataclass(slots=True)
@@ -78,7 +76,7 @@ class Writes:
         tag = self._tag()
         part = {i: where({"tag": tag}, replaced(p), missing=replaced(p)) for i, p in points.items()}
         body = {"points": _points(points), "update_filter": _filter({"tag": tag})}
-        return Write("conditional upsert", "PUT", "", body, [part], is_conditional=True)
+        return Write("conditional upsert", "PUT", "", body, [part])
 
     def delete(self, ids: Sequence[PointId]) -> Write:
         """Remove points by id."""
@@ -146,8 +144,7 @@ class Writes:
             steps.append(("delete", self.delete_where(ids)))
         body = {"operations": [{name: write.body} for name, write in steps]}
         parts = [part for _, write in steps for part in write.parts]
-        has_filter = any(write.is_conditional for _, write in steps)
-        return Write("batch", "POST", "/batch", body, parts, is_conditional=has_filter)
+        return Write("batch", "POST", "/batch", body, parts)
 
     def _filtered(
         self, kind: str, method: str, suffix: str, body: Mapping[str, Any], effect: Effect
@@ -155,7 +152,7 @@ class Writes:
         fields = {"owner": self.owner, "tag": self._tag()}
         part = dict.fromkeys(self.ids, where(fields, effect))
         whole = {**body, "filter": _filter(fields)}
-        return Write(kind, method, suffix, whole, [part], is_conditional=True)
+        return Write(kind, method, suffix, whole, [part])
 
     def _point(self) -> Held:
         names = list(VECTORS)

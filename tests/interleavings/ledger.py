@@ -110,11 +110,11 @@ class ModelLedger:
     def _can_lock(self, row: IntentRow, transaction: Transaction) -> bool:
         return self._postgres.is_free(Lock(row.intent.id), transaction)
 
-    async def owe(self, intent: UUID) -> None:
+    async def owe(self, generation: int) -> None:
         """intents.py ``owe``: one statement."""
-        await (await self._postgres.alone("owes an intent")).told()
-        if row := self._tables.intents.get(intent):
-            row.is_owed = True
+        await (await self._postgres.alone("owes a collection's intents")).told()
+        for row in self._tables.intents.values():
+            row.is_owed |= row.intent.generation == generation
 
     async def is_owing(self, generation: int, epoch: int) -> bool | None:
         """intents.py ``_OWING``: one statement."""

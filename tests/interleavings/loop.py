@@ -13,7 +13,8 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -73,6 +74,7 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
         self._numbers = itertools.count()
         self._steps: list[_Step] = []
         self._tasks: list[asyncio.Task[Any]] = []
+        self._main: asyncio.Task[None]
         self._dead: set[str] = set()
         self._last_owner = WORLD
         self._is_over = False
@@ -201,18 +203,49 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         """Run to the end of ``main``. Raises what it raises, or ``Stuck``."""
+        try:
+            self.begin(main)
+            while self.advance():
+                pass
+        finally:
+            self.close()
+
+    def begin(self, main: Coroutine[Any, Any, None]) -> None:
+        """Start ``main``; :meth:`advance` goes on with it, and :meth:`close` must follow."""
+        with self._running():
+            self._main = self.create_task(main)
+            self._run_ready()
+
+    def advance(self) -> bool:
+        """Let the next thing happen; false when ``main`` is over. Raises what it raises, or ``Stuck``."""
+        with self._running():
+            self._run_ready()
+            if self._main.done():
+                self._main.result()
+                return False
+            self.ticks += 1
+            self._choose(self._options()).take()
+            self._run_ready()
+            self._after_step()
+        return True
+
+    def close(self) -> None:
+        """End every task, also those of the dead: they see a cancellation and a world without stores."""
+        with self._running():
+            self._is_over = True
+            self._dead.clear()
+            self._kept.clear()
+            for _ in range(3):
+                for task in self._tasks:
+                    task.cancel()
+                self._run_ready()
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
         asyncio._set_running_loop(self)
         try:
-            done = self.create_task(main)
-            self._run_ready()
-            while not done.done():
-                self.ticks += 1
-                self._choose(self._options()).take()
-                self._run_ready()
-                self._after_step()
-            done.result()
+            yield
         finally:
-            self._close()
             asyncio._set_running_loop(None)
 
     def _options(self) -> list[Option]:
@@ -269,16 +302,6 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
             else:
                 handle._run()
         raise Stuck("callbacks without end")
-
-    def _close(self) -> None:
-        """End every task, also those of the dead: they see a cancellation and a world without stores."""
-        self._is_over = True
-        self._dead.clear()
-        self._kept.clear()
-        for _ in range(3):
-            for task in self._tasks:
-                task.cancel()
-            self._run_ready()
 
 
 def _owner(context: Context | None) -> str:

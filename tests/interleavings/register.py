@@ -1,7 +1,7 @@
 """What the protocol keeps in the source: records, marks and hints; and Postgres' side of moving hints.
 
 One request is one step; a read sees every write that returned. With a fault the request fails, before or after it took
-effect. ``ModelHinted`` follows service/stores/postgres/hinted.py.
+effect, or takes long to arrive. ``ModelHinted`` follows service/stores/postgres/hinted.py.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,11 @@ from service.stages import Side, authority, mirrors
 from tests.interleavings.loop import ScriptedLoop
 from tests.interleavings.postgres import IntentRow, Lock, Postgres
 
-_BEFORE = "no answer, without effect"
-_AFTER = "no answer"
+BEFORE = "no answer, without effect"
+AFTER = "no answer"
+SLOW = "slow"
+SLOW_SECONDS = 2.5
+"""Longer than a lease and the change of a stage."""
 
 
 class Kept:
@@ -27,14 +30,16 @@ class Kept:
         self.records: dict[str, Record] = {}
         self.marks: dict[UUID, Mark] = {}
         self.hints: dict[UUID, Hint] = {}
-        self.is_faulty = False
+        self.faults: tuple[str, ...] = ()
 
     async def change(self, label: str) -> "Answered":
         """Let a write arrive; apply it when this returns, then call ``answer``."""
-        way = await self._loop.step(label, faults=(_BEFORE, _AFTER) if self.is_faulty else ())
-        if way == _BEFORE:
+        way = await self._loop.step(label, faults=self.faults)
+        if way == BEFORE:
             raise SourceUnavailable("did not answer")
-        return Answered(is_told=not way)
+        if way == SLOW:
+            await self._loop.pause(SLOW_SECONDS)
+        return Answered(is_told=way != AFTER)
 
     async def look(self, label: str) -> None:
         """Let a read happen."""

@@ -14,10 +14,6 @@ from typing import TypeAlias
 from tests.interleavings.loop import Option
 
 
-class Violation(AssertionError):
-    """An invariant does not hold."""
-
-
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How much a run may spend."""

@@ -1,6 +1,6 @@
 """What clients write, what they are told, and which values may be there in the end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, TypeAlias
@@ -10,7 +10,7 @@ import orjson
 from service.model.ids import PointId
 from service.model.operations import ByIds, Delete, Operation, Upsert
 from service.protocol.source_writes import WriteRequest
-from tests.interleavings.search import Violation
+from tests.interleavings.invariants import Invariant
 from tests.interleavings.source import point
 
 
@@ -139,29 +139,31 @@ class Told:
                 return True, None
 
 
-def check_values(
+def lost_or_returned(
     before: Mapping[PointId, int], told: Sequence[Told], after: Mapping[PointId, int]
-) -> None:
-    """I3 and I4: every value is that of a write that no finished one followed. Raises ``Violation``."""
+) -> Iterator[tuple[Invariant, str]]:
+    """I3 and I4: yield what is not the value of a write that no finished one followed."""
     ids = {*before, *after} | {each for one in told for each in one.write.ids}
     for each in sorted(ids, key=str):
         possible = _possible(each, before.get(each), told, told)
         if after.get(each) not in possible:
-            raise Violation(f"I3: {each} is {after.get(each)} and must be one of {possible}")
+            # Only a deletion can have been last: what is there was deleted before.
+            invariant = Invariant.I4 if possible == [None] else Invariant.I3
+            yield invariant, f"{each} is {after.get(each)} and must be one of {possible}"
 
 
-def check_read(
+def missed(
     before: Mapping[PointId, int],
     told: Sequence[Told],
     point_id: PointId,
     began: int,
     found: int | None,
-) -> None:
-    """I7: a read sees every write whose client had its answer before the read began. Raises ``Violation``."""
+) -> Iterator[tuple[Invariant, str]]:
+    """I7: yield what a read misses of the writes whose client had its answer before the read began."""
     earlier = [one for one in told if one.ended is not None and one.ended < began]
     possible = _possible(point_id, before.get(point_id), told, earlier)
     if found not in possible:
-        raise Violation(f"I7: {point_id} was read as {found} and must be one of {possible}")
+        yield Invariant.I7, f"{point_id} was read as {found} and must be one of {possible}"
 
 
 def _possible(

@@ -8,6 +8,7 @@ from service.model.ids import pack_keys
 from service.protocol.ledger import Hint, HintedLog
 from service.stages import Side, Stage, authority, mirrors
 from service.stores.postgres.database import Database
+from service.stores.postgres.intents import OWE
 
 _HINTABLE = [s.value for s in Stage if mirrors(s) and authority(s) is Side.SOURCE]
 
@@ -55,7 +56,9 @@ class PostgresHinted:
         Raises ``TargetUnavailable``, also when the owner is not registered: what it takes would be adopted at once.
         """
         intents = [hint.intent for hint in hints]
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
+            # Their writes may build on others whose clients were told nothing yet.
+            await connection.execute(OWE, sorted({intent.generation for intent in intents}))
             is_registered = await connection.fetchval(
                 _TAKE,
                 owner,

@@ -91,6 +91,17 @@ _ADOPT = f"""
     ORDER BY m.created_at, m.id
 """
 
+# Waits for resyncs that are about to delete their intents: should they fail, these are owed.
+OWE = """
+    UPDATE vecferry.intents SET owed = true
+    WHERE id IN (
+        SELECT id FROM vecferry.intents
+        WHERE generation = ANY ($1::bigint[]) AND behind = 'target' AND NOT owed
+        ORDER BY id
+        FOR UPDATE
+    )
+"""
+
 _OWING = """
     SELECT EXISTS (
         SELECT 1 FROM vecferry.intents AS i
@@ -145,12 +156,10 @@ class PostgresIntents:
             await connection.fetch(_FENCE, owner, silent_seconds)
             return [_entry(row) for row in await connection.fetch(_ADOPT, owner, limit)]
 
-    async def owe(self, intent: UUID) -> None:
-        """Note that the intent's write may be seen before it is settled."""
+    async def owe(self, generation: int) -> None:
+        """Note that every write whose intent is there now may be known before it is settled."""
         async with self._reserved.connection() as connection:
-            await connection.execute(
-                "UPDATE vecferry.intents SET owed = true WHERE id = $1", intent
-            )
+            await connection.execute(OWE, [generation])
 
     async def is_owing(self, generation: int, epoch: int) -> bool | None:
         """Say whether an answered write may be missing; ``None`` when the epoch is not current."""

@@ -61,7 +61,10 @@ _REVERSE = """
     WHERE id = ANY ($1::uuid[])
 """
 
-_ATTEMPT = "UPDATE vecferry.intents SET attempt_by = $2 WHERE id = ANY ($1::uuid[])"
+_ATTEMPT = """
+    UPDATE vecferry.intents SET attempt_by = CASE WHEN id = ANY ($3::uuid[]) THEN NULL ELSE $2::uuid END
+    WHERE id = ANY ($1::uuid[])
+"""
 
 _FOREIGN = """
     SELECT keys FROM vecferry.intents
@@ -157,11 +160,15 @@ async def close(connection: Connection, settled: Settled, held: Held) -> Settlem
 async def attempt(
     connection: Connection, generation: int, held: Held, owner: UUID
 ) -> frozenset[UUID]:
-    """Note in the intents that the owner is going to push, and return those that another push pins (R8)."""
+    """Note in the intents that the owner is going to push, and return those that another push pins (R8).
+
+    An earlier attempt on a pinned one is closed: its owner has waited for its end, and two that were left open by the
+    same dead instance would pin each other for ever.
+    """
     rows = await connection.fetch(_FOREIGN, generation, owner, list(held.given))
     foreign = {key for row in rows for key in unpack_keys(row["keys"])}
     pinned = frozenset(each for each, keys in held.given.items() if not foreign.isdisjoint(keys))
-    await connection.execute(_ATTEMPT, [each for each in held.given if each not in pinned], owner)
+    await connection.execute(_ATTEMPT, list(held.given), owner, list(pinned))
     return pinned
 
 

@@ -68,6 +68,7 @@ def _payload(hint: Hint) -> dict[str, Any]:
         "keys": b64encode(pack_keys(intent.keys)).decode(),
         "cause": intent.cause,
         "collection": intent.collection,
+        "written_at": hint.written_at,
     }
 
 
@@ -82,7 +83,7 @@ def _hint(point_id: str, stored: dict[str, Any]) -> Hint:
         cause=stored["cause"],
         collection=stored["collection"],
     )
-    return Hint(intent, UUID(stored["owner"]))
+    return Hint(intent, UUID(stored["owner"]), stored.get("written_at"))
 
 
 def _proves_port(hints: QdrantHints) -> OwnedHints:

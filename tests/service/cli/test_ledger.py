@@ -208,3 +208,24 @@ def test_half_an_export_does_not_look_like_a_whole_one(
     file.write_text("before\n")
     code, _, err = vecferry("export", "--output", str(file))
     assert (code, "away" in err, file.read_text()) == (1, True, "before\n")
+
+
+def test_an_id_is_never_broken(
+    control: Control, vecferry: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``ledger retry --id`` takes whole ids; a narrow terminal or a pipe must not fold them."""
+    monkeypatch.setenv("COLUMNS", "60")
+    control.pages[None] = page(line(1, error="a long story " * 20, failures=3))
+    _, out, _ = vecferry("list")
+    assert str(UUID(int=1)) in out
+    assert max(map(len, out.splitlines())) < 250
+
+
+def test_an_export_that_cannot_be_written_ends_with_one_line(
+    control: Control, vecferry: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """A directory that is not there is the operator's typing error, not a traceback."""
+    control.pages[None] = page(line(1))
+    output = tmp_path / "missing" / "ledger.jsonl"
+    code, _, err = vecferry("export", "--output", str(output))
+    assert (code, err) == (1, f"vecferry: cannot write {output}: No such file or directory\n")

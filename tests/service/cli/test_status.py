@@ -43,3 +43,21 @@ def test_what_is_out_of_order_is_said(
     """One line for each, and none of them on a calm day."""
     assert told in _told(monkeypatch, **changes)
     assert told.partition(":")[0] not in _told(monkeypatch)
+
+
+def _row(**unsettled: int) -> dict[str, object]:
+    return {
+        "name": "docs", "stage": "shadow", "percent": 100, "authority": "source", "frozen": False,
+        "unsettled": {**dict.fromkeys(UNSETTLED, 0), **unsettled},
+        "points": 3, "backfill": None, "parity": None,
+    }  # fmt: skip
+
+
+def test_a_ledger_that_could_not_be_read_is_never_shown_as_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A 0 says that both stores are equal; who cannot ask Postgres does not know that."""
+    unread = {"target": "away"}
+    for row, known, shown in [(_row(), unread, " ? "), (_row(hint=7), unread, " 7 hint, ? ")]:
+        assert shown in _told(monkeypatch, collections=[row], ledger_unread=known)
+    assert " 0 " in _told(monkeypatch, collections=[_row()])

@@ -102,9 +102,8 @@ class MemoryLog:
         adopted, self.orphans = self.orphans[:limit], self.orphans[limit:]
         return adopted
 
-    async def owe(self, intent: UUID) -> None:
-        if intent in self.rows:
-            self.rows[intent] = replace(self.rows[intent], owed=True)
+    async def owe(self, generation: int) -> None:
+        self.rows = {each: replace(row, owed=True) for each, row in self.rows.items()}
         self.journal.append("owed")
 
     async def is_owing(self, generation: int, epoch: int) -> bool | None:

@@ -77,7 +77,7 @@ def _hint(number: int) -> Hint:
     name = "c" if number % 2 else "d"
     keys = (encode_key(number), encode_key(number + 1))
     intent = Intent(UUID(int=number), 1, 1, Side.TARGET, True, keys, "PUT /", name)
-    return Hint(intent, OWNER)
+    return Hint(intent, OWNER, time.time() - number)
 
 
 def _line(number: int) -> Line:
@@ -110,11 +110,12 @@ async def _walk(
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 7, 8, 100])
 async def test_hints_follow_the_intents_whatever_the_pages(limit: int) -> None:
-    """Every line once: Postgres' first, then the hints, with all their ids and without an age."""
+    """Every line once: Postgres' first, then the hints, with all their ids and an age."""
     lines, unread = await _walk(WholeLedger(Book(5), Hints(11, 12, 13)), limit)
     assert [line.id.int for line in lines] == [1, 2, 3, 4, 5, 11, 12, 13]
     last = lines[-1]
-    assert (last.state, last.ids, last.age_seconds) == (LineState.HINT, (13, 14), None)
+    assert (last.state, last.ids) == (LineState.HINT, (13, 14))
+    assert last.age_seconds == pytest.approx(13.0, abs=5.0)
     assert (last.cause, last.owner, last.error, unread) == ("PUT /", OWNER, None, {})
 
 

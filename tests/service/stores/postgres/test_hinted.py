@@ -109,6 +109,20 @@ async def test_an_insert_that_came_late_is_owed_from_then_on(
     assert await log.is_owing(intent.generation, intent.epoch) is True
 
 
+async def test_what_a_hint_may_build_on_is_owed(
+    hinted: PostgresHinted, control: PostgresControl, owner: UUID, database: Database
+) -> None:
+    """Another client's write, whose end nobody saw, may have taken its point out of a filter's reach (R11)."""
+    state = await staged(control, Stage.RAMP)
+    log, unseen = PostgresIntents(database), intent_of(state, 1, owed=False)
+    await log.insert([unseen], owner=owner)
+    hint = intent_of(state, 2)
+    await hinted.take([Hint(hint, owner)], owner=owner)
+    assert {row["id"]: row["owed"] for row in await rows(database)} == {
+        unseen.id: True, hint.id: True,
+    }  # fmt: skip
+
+
 async def test_hints_of_a_dropped_generation_are_left_out(
     hinted: PostgresHinted, control: PostgresControl, owner: UUID, database: Database
 ) -> None:

@@ -289,6 +289,23 @@ async def test_the_target_owes_what_was_answered_and_not_settled(
     assert await log.is_owing(state.generation, state.epoch) is False
 
 
+async def test_a_collection_can_be_made_to_owe_what_is_unsettled(
+    log: PostgresIntents, control: PostgresControl, owner: UUID
+) -> None:
+    """That collection, and only where the target is behind; the intents are settled as before (R11)."""
+    state, other = await staged(control, Stage.RAMP), await staged(control, Stage.RAMP, "other")
+    assert state.generation is not None
+    assert other.generation is not None
+    unanswered = intent_of(state, 1, owed=False)
+    await log.insert([unanswered], owner=owner)
+    await log.owe(other.generation)
+    assert await log.is_owing(state.generation, state.epoch) is False
+    await log.owe(state.generation)
+    assert await log.is_owing(state.generation, state.epoch) is True
+    await resynced(log, state, [unanswered], having())
+    assert await log.is_owing(state.generation, state.epoch) is False
+
+
 async def test_nobody_reads_under_an_old_epoch(
     log: PostgresIntents, control: PostgresControl
 ) -> None:

@@ -507,3 +507,22 @@ async def test_who_lost_the_intent_does_not_push(
     assert late.outcome is Settled.GONE
     assert not source.begun
     assert await ledger(database) == {pushed.id}
+
+
+async def test_adopted_pushes_do_not_pin_each_other(
+    log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database
+) -> None:
+    """Of two pushes that a dead instance began on one id, each waits for the other's end only once (R8)."""
+    state, dead = await _live(control, database), await registered(control)
+    pair = [intent_of(state, 1, behind=Side.SOURCE) for _ in range(2)]
+    await log.insert(pair, owner=dead)
+    lost = Pushes()
+    lost.error = SourceUnavailable("hung up")
+    assert await _ends(resynced(log, state, pair, lost, dead))
+    await control.leave(dead)
+    assert len(await log.adopt_orphans(owner=owner, silent_seconds=60, limit=2)) == len(pair)
+    # Too large to be pushed together, and both waited for.
+    source = Pushes()
+    for each in (*pair, *pair):
+        await resynced(log, state, [each], source, owner)
+    assert not await ledger(database)
