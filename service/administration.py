@@ -110,6 +110,7 @@ class Administration:
             "instance": str(self.plane.instance),
             "revision": view.revision,
             "detached": view.is_detached or not self.plane.is_attached,
+            "stages_known": view.is_known or view.is_detached,
             "source_error": source_error,
             "target_error": target_error,
             "unsettled": _intents(count.tallies),

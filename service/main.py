@@ -52,7 +52,7 @@ from service.stores.postgres.database import Database
 from service.stores.postgres.fenced import FencedPgStore
 from service.stores.postgres.jobs import PostgresJobs
 from service.stores.postgres.opening import Opening
-from service.stores.qdrant.client import QdrantHttp
+from service.stores.qdrant.client import TURN_SECONDS, QdrantHttp
 from service.stores.qdrant.forward import Forwarder
 from service.stores.qdrant.store import QdrantStore
 from shadow.store import ShadowStore
@@ -126,16 +126,19 @@ async def _connect_source(
     if engines.qdrant_url is None:
         return None
     key = settings.qdrant_api_key
+    turn_seconds = min(TURN_SECONDS, max(1.0, settings.grace_seconds / 4))
     http = QdrantHttp(
         engines.qdrant_url,
         api_key=key.get_secret_value() if key else None,
         timeout_seconds=settings.qdrant_timeout_seconds,
         max_connections=settings.qdrant_connections,
+        turn_seconds=turn_seconds,
     )
     forwarder = Forwarder(
         engines.qdrant_url,
         timeout_seconds=settings.qdrant_timeout_seconds,
         max_connections=settings.qdrant_connections,
+        turn_seconds=turn_seconds,
     )
     stack.push_async_callback(http.aclose)
     stack.push_async_callback(forwarder.aclose)

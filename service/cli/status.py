@@ -27,7 +27,11 @@ def status(
 
 
 def _out_of_order(found: dict[str, Any]) -> Iterator[str]:
-    if found["detached"]:
+    if not found["stages_known"]:
+        yield "the stages were read from neither store yet: all writes are refused"
+    elif found["detached"] and found["source_error"]:
+        yield "detached: this instance reaches neither store; the stages above are the last it knew"
+    elif found["detached"]:
         yield "detached: this instance works without Postgres; mirrored writes become hints in Qdrant"
     if found["source_error"]:
         yield f"Qdrant: {found['source_error']}"
@@ -51,7 +55,7 @@ def _table(collections: list[dict[str, Any]], *, is_ledger_whole: bool) -> Table
             row["name"],
             stage + (" (frozen)" if row["frozen"] else ""),
             row["authority"],
-            _ledger(row["unsettled"], is_whole=is_ledger_whole),
+            _ledger(row["unsettled"], is_whole=is_ledger_whole or row["stage"] == "off"),
             "" if row["points"] is None else str(row["points"]),
             _backfill(row["backfill"]),
             _parity(row["parity"]),

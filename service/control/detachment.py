@@ -152,7 +152,7 @@ class Detachment:
                 return
             # First: from here on nobody relies on it.
             self._beaten_at = -math.inf
-            await self._register.unmark(self._plane.instance)
+            await self._register.unmark(Mark(self._plane.instance, self._beat))
             self._is_in_register = False
         self._pause = POLL_SECONDS
         self._plane.looked(None)

@@ -69,19 +69,19 @@ class MarkWatch:
         marks = await self._register.marks()
         if not marks:
             self._clear_since = began
-        for owner in self._dead(marks, began):
-            if not await self._hints.read(owner=owner, limit=1):
-                _log.info("mark_of_the_dead_removed", owner=str(owner))
-                await self._register.unmark(owner)
+        for mark in self._dead(marks, began):
+            if not await self._hints.read(owner=mark.owner, limit=1):
+                _log.info("mark_of_the_dead_removed", owner=str(mark.owner))
+                await self._register.unmark(mark)
 
-    def _dead(self, marks: Sequence[Mark], now: float) -> list[UUID]:
-        """Return the owners whose beat has not changed for the grace period."""
+    def _dead(self, marks: Sequence[Mark], now: float) -> list[Mark]:
+        """Return the marks whose beat has not changed for the grace period."""
         before, self._beats = self._beats, {}
         for mark in marks:
             beat, since = before.get(mark.owner, (mark.beat, now))
             self._beats[mark.owner] = (beat, since) if beat == mark.beat else (mark.beat, now)
         return [
-            owner
-            for owner, (_, since) in self._beats.items()
+            Mark(owner, beat)
+            for owner, (beat, since) in self._beats.items()
             if now - since > self._grace_seconds and owner != self._plane.instance
         ]

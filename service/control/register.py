@@ -72,8 +72,8 @@ class SourceRegister(Protocol):
         """Say that an instance is detached, or still is; visible when this returns."""
         ...
 
-    async def unmark(self, owner: UUID) -> None:
-        """Take a mark away."""
+    async def unmark(self, mark: Mark) -> None:
+        """Take a mark away, unless its owner has renewed it since, however late this is carried out."""
         ...
 
     async def marks(self) -> Sequence[Mark]:

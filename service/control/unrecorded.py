@@ -1,7 +1,6 @@
 """The register and the hints where there is no Qdrant: nothing can be kept there."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from service.control.register import Mark, Record, SourceRegister
 from service.errors import SourceUnavailable
@@ -32,7 +31,7 @@ class NoRegister:
         """Fail."""
         raise _unavailable()
 
-    async def unmark(self, owner: UUID) -> None:  # noqa: ARG002
+    async def unmark(self, mark: Mark) -> None:  # noqa: ARG002
         """Fail."""
         raise _unavailable()
 

@@ -136,7 +136,8 @@ class Resyncer:
         self._work.set()
         waiter = self._settled.setdefault(entry.id, asyncio.get_running_loop().create_future())
         try:
-            return await asyncio.wait_for(asyncio.shield(waiter), seconds)
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(waiter)
         except TimeoutError:
             return False
 
@@ -196,9 +197,10 @@ class Resyncer:
             batch = self._lanes.take(time.monotonic())
             if batch is None:
                 self._work.clear()
+                # Not `wait_for`: until Python 3.12 it loses a cancellation that comes together with the event.
                 with suppress(TimeoutError):
-                    pause = self._lanes.pause(time.monotonic())
-                    await asyncio.wait_for(self._work.wait(), pause)
+                    async with asyncio.timeout(self._lanes.pause(time.monotonic())):
+                        await self._work.wait()
                 continue
             await self._settle(batch)
             self._work.set()  # a lane that waited for this one's end may go

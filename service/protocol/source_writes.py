@@ -35,6 +35,7 @@ _Done = TypeVar("_Done")
 _POINTS = "/points"
 _FILTER_PAGE = 1_000
 _FORM = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_NO_COLLECTION = "the collection was dropped under the request"
 _STOOD_STILL = "the intent is too old for the write to be sent"
 _PAUSES = (0.0, 0.2, 0.5, 1.0)
 _CHANGED = "the collection's stage changed while the write was under way; it may have taken effect"
@@ -167,8 +168,11 @@ class SourceWrites:
         self, state: CollectionState, request: WriteRequest, ids: Sequence[PointId]
     ) -> Answer:
         keys = tuple(sorted({encode_key(point_id) for point_id in ids}))
-        if not keys or state.generation is None:
+        if not keys:
             return await self._forward(request)
+        if state.generation is None:
+            # Dropped since the request was admitted. Sent on, it could land in a collection made a moment later.
+            raise StaleEpoch(_NO_COLLECTION)
         may_owe = state.stage is not Stage.RAMP
         began = time.monotonic()
         cover = await self._intend(state, request, keys, owed=may_owe)

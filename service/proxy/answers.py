@@ -33,6 +33,8 @@ from service.proxy.routing import Route
 from shadow.reads import ShadowReads
 
 _QUESTION_SECONDS = 1.0
+_BY_THE_SOURCE = frozenset({Route.PASS, Route.PASS_AND_COMPARE, Route.TARGET_IF_CURRENT})
+"""Routes on which the source answers, or does when the target cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Answers:
         self, chosen: Route, exchange: Exchange, call: Call, state: CollectionState
     ) -> None:
         """Answer by a route. Raises ``StaleEpoch`` when the stage changed: nothing was done then."""
-        if state.frozen and chosen in {Route.PASS, Route.PASS_AND_COMPARE}:
+        if state.frozen and chosen in _BY_THE_SOURCE:
             await self._check_published(state)
         match chosen:
             case Route.PASS:

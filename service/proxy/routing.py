@@ -30,7 +30,7 @@ def route(call: Call, state: CollectionState, view: View, tenant: str | None) ->
     if state.authority is Side.TARGET:
         return Route.TARGET
     match call.kind:
-        case Kind.WRITE if state.is_mirrored and state.epoch:
+        case Kind.WRITE if state.is_mirrored:
             return Route.MIRROR_FROM_SOURCE
         case Kind.REPLACE if state.is_mirrored:
             return Route.REFUSE

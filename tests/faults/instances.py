@@ -121,10 +121,10 @@ class Instance:
         """Change a collection's stage. Raises ``Refused``."""
         await self._call("PUT", f"/collections/{name}/stage", {"stage": stage, "percent": percent})
 
-    async def backfill(self, name: str) -> None:
+    async def backfill(self, name: str, *, restart: bool = False) -> None:
         """Copy a collection and wait for the end. Raises ``Refused``."""
         path = f"/collections/{name}/backfill"
-        await self._call("POST", path, {})
+        await self._call("POST", path, {"restart": restart})
         while (job := (await self._call("GET", path))["job"])["state"] == "running":  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
         if job["state"] != "done":

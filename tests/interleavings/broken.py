@@ -1,14 +1,21 @@
 """The product's code with one mechanism taken out: the searches must find what goes wrong then."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
 
+from service.control.change import StageChanges
+from service.control.sealing import Frozen, Seals
 from service.control.state import CollectionState, View
 from service.model.ids import PointId
-from service.protocol.hints import HintMover
-from service.protocol.ledger import Hint, LedgerEntry
+from service.protocol.hints import HintCommits, HintMover
+from service.protocol.ledger import Hint, Intent, LedgerEntry
 from service.protocol.resync import Resyncer
 from service.protocol.source_writes import Answer, SourceWrites, WriteRequest
 from tests.interleavings.front import Front
+
+_LATE_SECONDS = 60.0
 
 
 class UnknownHasEnded(Resyncer):
@@ -73,3 +80,56 @@ class DiscardsFirst(HintMover):
     async def _move_page(self, hints: Sequence[Hint]) -> None:
         await self._hints.discard([hint.intent.id for hint in hints])
         await super()._move_page(hints)
+
+
+class NeverMoves(HintMover):
+    """R6: nobody moves hints to the ledger."""
+
+    async def move(self) -> None:
+        """Look at nothing."""
+
+
+class LateMover(HintMover):
+    """Not broken: its first look comes late, as it may where Qdrant is busy."""
+
+    async def run(self) -> None:
+        """Begin when the history is over."""
+        await asyncio.sleep(_LATE_SECONDS)
+        await super().run()
+
+
+class RecordFirst(HintCommits):
+    """R6: the record is read before the hint is written."""
+
+    async def _insert(self, intents: Sequence[Intent], owner: UUID) -> set[UUID]:
+        await self._detached.announced(reads_may_be_moved=False)
+        allowed = await self._allowed(intents)
+        await self._hints.write([Hint(replace(each, owed=True), owner) for each in intents])
+        await self._discard([each.id for each in intents if each.id not in allowed])
+        return allowed
+
+
+class SeesNoHints(Seals):
+    """R6: a stage change looks at the ledger in Postgres alone."""
+
+    async def hints(self, generation: int) -> int:
+        return 0
+
+
+class Unconfirmed(StageChanges):
+    """R9: a change waits for no instance, neither for the freeze nor for the new stage."""
+
+    async def _all_ended(
+        self, before: CollectionState, revision: int, frozen: Frozen | None
+    ) -> None:
+        await self._settled(before, "under the freeze")
+
+    async def _confirmed(self, revision: int) -> None:
+        await self._plane.refresh()
+
+
+class NeverAsksPublished(Front):
+    """R11: a read goes to the source under a freeze without asking whether the target is right by now."""
+
+    async def _check_published(self, state: CollectionState) -> None:
+        pass

@@ -17,7 +17,7 @@ from service.control.recorder import Recorder
 from service.control.sealing import Seals
 from service.control.state import CollectionState
 from service.metrics import ProxyMetrics
-from service.protocol.commits import GroupCommit
+from service.protocol.commits import BUDGET_SECONDS, GroupCommit
 from service.protocol.hints import HintCommits, HintMover
 from service.protocol.resync import Resyncer
 from service.protocol.source_writes import SourceWrites
@@ -52,7 +52,8 @@ class Variant:
     resyncer: type[Resyncer] = Resyncer
     writes: type[SourceWrites] = SourceWrites
     front: type[Front] = Front
-    hints: type[HintCommits] = HintCommits
+    hints: type[HintCommits] | None = HintCommits
+    intent_seconds: float = INTENT_SECONDS
     mover: type[HintMover] = HintMover
     seals: type[Seals] = Seals
     changes: type[StageChanges] = StageChanges
@@ -77,7 +78,7 @@ async def build(world: "World") -> Instance:
         control, default_stage=Stage.OFF, load_aliases=_no_aliases, metrics=_METRICS
     )
     await plane.start()
-    ledger = ModelLedger(world.postgres, without=variant.without)
+    ledger = ModelLedger(world.postgres, world.watch, without=variant.without)
     resyncer = variant.resyncer(
         ledger, ModelMirror(world.qdrant), plane.instance, _METRICS, grace_seconds=grace
     )
@@ -90,7 +91,7 @@ async def build(world: "World") -> Instance:
         own_left=lambda: mover.own_left(),  # noqa: PLW0108 - it is made below
         grace_seconds=grace,
     )
-    hinting = variant.hints(hints, register, detachment, _METRICS)
+    hinting = (variant.hints or HintCommits)(hints, register, detachment, _METRICS)
     mover = variant.mover(
         hints, ModelHinted(world.postgres), hinting, resyncer,
         owner=plane.instance, metrics=_METRICS,
@@ -99,7 +100,8 @@ async def build(world: "World") -> Instance:
     is_full = world.history.is_full
     commits = GroupCommit(
         ledger, plane.instance, _METRICS,
-        hints=hinting if is_full else None, seconds=INTENT_SECONDS if is_full else 2.0,
+        hints=hinting if is_full and variant.hints else None,
+        seconds=variant.intent_seconds if is_full else BUDGET_SECONDS,
     )  # fmt: skip
     seals = variant.seals(
         recorder, register, hints, control, seconds=FREEZE_SECONDS, grace_seconds=grace
@@ -118,7 +120,7 @@ async def build(world: "World") -> Instance:
             plane=plane,
             queue=FreezeQueue(plane, _METRICS, limit=_MOST_HELD, seconds=FREEZE_SECONDS),
             writes=variant.writes(
-                HttpSource(world.qdrant),
+                HttpSource(world.qdrant, world.watch),
                 commits,
                 resyncer,
                 renewed=renewed,
@@ -130,6 +132,7 @@ async def build(world: "World") -> Instance:
             ledger=ledger,
             qdrant=world.qdrant,
             marks=marks if is_full else None,
+            watch=world.watch,
         ),
         resyncer=resyncer,
         ledger=ledger,

@@ -14,6 +14,7 @@ from service.protocol.source_writes import SourceWrites
 from service.protocol.target_writes import TargetAuthority
 from service.proxy.freezing import FreezeQueue
 from service.stages import Side, Stage
+from tests.interleavings.invariants import EPOCH, Watch
 from tests.interleavings.ledger import ModelLedger
 from tests.interleavings.source import Qdrant
 from tests.interleavings.writes import Write, operation, request
@@ -33,6 +34,7 @@ class Front:
     ledger: ModelLedger
     qdrant: Qdrant
     marks: MarkWatch | None
+    watch: Watch
 
     async def write(self, write: Write) -> int:
         """Carry out a write and return its status."""
@@ -58,6 +60,7 @@ class Front:
         view = await self.plane.current()
         state = self._decidable(view)
         with view.lease(COLLECTION):
+            EPOCH.set(state.epoch)
             if state.authority is Side.TARGET:
                 await self.target.apply(COLLECTION, operation(write), wait=True)
                 return 200
@@ -73,12 +76,18 @@ class Front:
         with view.lease(COLLECTION):
             if state.authority is Side.TARGET:
                 await self._is_owing(state)
-                return await self.ledger.read_point(point_id)
+                return self._served(state, await self.ledger.read_point(point_id))
+            if state.frozen:
+                await self._check_published(state)
             if state.stage is Stage.RAMP and not view.is_detached and self._may_move(view):
                 found = await self._from_unowing_target(state, point_id)
                 if found is not None:
                     return found[0]
-            return (await self.qdrant.read([point_id])).get(point_id)
+            return self._served(state, (await self.qdrant.read([point_id])).get(point_id))
+
+    def _served(self, state: CollectionState, found: int | None) -> int | None:
+        self.watch.acted(state.epoch, "a read")
+        return found
 
     def _decidable(self, view: View) -> CollectionState:
         state = view.state(COLLECTION)
@@ -97,9 +106,13 @@ class Front:
         try:
             if await self._is_owing(state):
                 return None
-            return (await self.ledger.read_point(point_id),)
+            return (self._served(state, await self.ledger.read_point(point_id)),)
         except StoreError:
             return None
+
+    async def _check_published(self, state: CollectionState) -> None:
+        """While writes are held the target may be right already, and others write there."""
+        await self._is_owing(state)
 
     async def _is_owing(self, state: CollectionState) -> bool:
         owing = await self.ledger.is_owing(state.generation or 0, state.epoch)

@@ -5,8 +5,12 @@ noticed would hide whether the others see it, too.
 """
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
+
+EPOCH: ContextVar[int] = ContextVar("epoch", default=0)
+"""The epoch under which the running request was decided."""
 
 
 class Invariant(Enum):

@@ -28,6 +28,7 @@ from service.protocol.ledger import (
 )
 from service.protocol.target_writes import FencedStore
 from service.stages import Side, authority, mirrors
+from tests.interleavings.invariants import Watch
 from tests.interleavings.postgres import IntentRow, Lock, Postgres, Tables, Transaction
 from tests.interleavings.source import point
 
@@ -54,8 +55,11 @@ class Without(Enum):
 class ModelLedger:
     """``IntentLog`` and ``FencedStore`` over the model."""
 
-    def __init__(self, postgres: Postgres, *, without: frozenset[Without] = frozenset()) -> None:
+    def __init__(
+        self, postgres: Postgres, watch: Watch, *, without: frozenset[Without] = frozenset()
+    ) -> None:
         self._postgres = postgres
+        self._watch = watch
         self._without = without
 
     @property
@@ -275,6 +279,7 @@ class ModelLedger:
                 )  # fmt: skip
                 transaction.write(lambda tables: _insert(tables, [intent], owner))
             transaction.write(lambda tables: self._put(tables, values))
+            transaction.write(lambda _: self._watch.acted(state.epoch, "a write"))
         return UpdateResult(1), keys
 
     async def read_point(self, point_id: PointId) -> int | None:

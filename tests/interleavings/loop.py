@@ -80,6 +80,8 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
         self._is_over = False
         self.is_quiet = False
         """Whether steps happen at once and are no choice: while the history is set up."""
+        self.drawn = itertools.count(1)
+        """What ids are made of: the same in every run."""
         self.ticks = 0
         """How many choices were made so far: the order of what clients do and hear."""
 

@@ -89,9 +89,11 @@ class ModelRegister:
         self._kept.marks[mark.owner] = mark
         answered.answer()
 
-    async def unmark(self, owner: UUID) -> None:
+    async def unmark(self, mark: Mark) -> None:
         answered = await self._kept.change("takes a mark away")
-        self._kept.marks.pop(owner, None)
+        stored = self._kept.marks.get(mark.owner)
+        if stored is not None and stored.beat <= mark.beat:
+            del self._kept.marks[mark.owner]
         answered.answer()
 
     async def marks(self) -> Sequence[Mark]:

@@ -7,8 +7,10 @@ import os
 from collections import Counter
 
 from tests.interleavings.building import Variant
+from tests.interleavings.history import History
+from tests.interleavings.invariants import Invariant
 from tests.interleavings.search import Budget, Found, explore, sample
-from tests.interleavings.world import History, running
+from tests.interleavings.world import running
 
 IS_DEEP = os.environ.get("VECFERRY_TEST_DEEP") == "1"
 _MOST_RUNS = 200_000 if IS_DEEP else 1_500
@@ -22,11 +24,11 @@ def total() -> int:
     return _explored.total()
 
 
-def assert_holds(history: History, *budgets: Budget) -> None:
+def assert_holds(history: History, *budgets: Budget, variant: Variant | None = None) -> None:
     """Explore a history; within each budget completely. Fails with the story of what went wrong."""
     for budget in budgets:
         deeper = Budget(budget.deviations + IS_DEEP, budget.faults)
-        explored = explore(running(history), deeper, most_runs=_MOST_RUNS)
+        explored = explore(running(history, variant), deeper, most_runs=_MOST_RUNS)
         _explored["holds"] += explored.runs
         assert explored.found is None, f"{deeper}\n{explored.found}"
         assert explored.is_complete or IS_DEEP, f"{deeper} has more than {explored.runs} runs"
@@ -39,9 +41,18 @@ def assert_sampled(history: History, budget: Budget, *, runs: int, seed: int = 1
     assert explored.found is None, str(explored.found)
 
 
-def first_violation(history: History, variant: Variant, budget: Budget) -> Found:
-    """Return what goes wrong with a broken variant in random orders within the budget."""
-    explored = sample(running(history, variant), budget, runs=_FINDING_RUNS, seed=1)
+def first_violation(
+    history: History, variant: Variant, budget: Budget, only: Invariant | None = None
+) -> Found:
+    """Return what goes wrong with a broken variant in random orders within the budget.
+
+    With ``only`` nothing else is watched: the violation bears its name.
+    """
+    watched = Invariant if only is None else (only,)
+    run = running(history, variant, tuple(watched))
+    explored = sample(run, budget, runs=_FINDING_RUNS, seed=1)
     _explored["mutations"] += explored.runs
     assert explored.found is not None, "nothing was found: the search cannot see this mechanism"
+    if only is not None:
+        assert explored.found.reason.startswith(f"Violation: {only.name}"), explored.found
     return explored.found

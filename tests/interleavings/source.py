@@ -25,6 +25,7 @@ from service.model.points import Point
 from service.protocol.ledger import Fetch, Push
 from service.protocol.mirrors import MirrorSource
 from service.protocol.source_writes import Answer, Headers, SendToSource
+from tests.interleavings.invariants import EPOCH, Watch
 from tests.interleavings.loop import OWNER, Option, ScriptedLoop
 
 LATEST = 0.6
@@ -159,8 +160,9 @@ class Qdrant:
 class HttpSource:
     """``SendToSource``: the client's bytes, as far as the histories use them."""
 
-    def __init__(self, qdrant: Qdrant) -> None:
+    def __init__(self, qdrant: Qdrant, watch: Watch) -> None:
         self._qdrant = qdrant
+        self._watch = watch
 
     async def __call__(
         self, method: str, path: str, *, query: Mapping[str, str], headers: Headers, body: bytes
@@ -168,7 +170,13 @@ class HttpSource:
         asked = orjson.loads(body)
         if path.endswith("/points/scroll"):
             return await self._scroll(asked)
-        label, apply = _operation(method, path, asked)
+        label, change = _operation(method, path, asked)
+        epoch = EPOCH.get()
+
+        def apply(points: dict[PointId, int]) -> int:
+            self._watch.acted(epoch, label)
+            return change(points)
+
         status, is_applied = await self._qdrant.write(label, apply)
         result = {"operation_id": 1, "status": "completed" if is_applied else "acknowledged"}
         return Answer(status, (), orjson.dumps({"result": result if status == 200 else None}))

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from service.stages import Stage
-from tests.interleavings import broken
+from tests.interleavings import broken, register
 from tests.interleavings.building import Variant
+from tests.interleavings.history import Faults, History
 from tests.interleavings.search import Budget, Script
 from tests.interleavings.searching import assert_holds, assert_sampled, first_violation
-from tests.interleavings.world import Faults, History, World
+from tests.interleavings.world import World
 from tests.interleavings.writes import Put, Read, Remove
 
 CUT = Faults(cuttable=("A",))
@@ -21,7 +22,7 @@ WRITES = History(
     grace_seconds=12.0,
 )
 FLIP = replace(WRITES, faults=Faults(), stage=Stage.SHADOW, changes=[("B", Stage.LIVE)])
-FLIP_CUT = replace(FLIP, faults=Faults(cuttable=("A",), register=True))
+FLIP_CUT = replace(FLIP, faults=Faults(cuttable=("A",), register=(register.BEFORE, register.AFTER)))
 THERE_AND_BACK = replace(FLIP, changes=[("B", Stage.LIVE), ("B", Stage.SHADOW)])
 RAMP = replace(
     WRITES,

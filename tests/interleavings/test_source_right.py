@@ -10,11 +10,11 @@ from service.stages import Stage
 from tests.interleavings import broken, source
 from tests.interleavings.building import Variant
 from tests.interleavings.front import Front
+from tests.interleavings.history import Faults, History
 from tests.interleavings.ledger import Without
 from tests.interleavings.postgres import CUT, SLOW
 from tests.interleavings.search import Budget
 from tests.interleavings.searching import assert_holds, assert_sampled, first_violation
-from tests.interleavings.world import Faults, History
 from tests.interleavings.writes import Put, Read, Remove, RemoveWhere, SetSome
 
 ONE_INSTANCE = History([("A", [Put(1, (1,))]), ("A", [Remove((1,))])], points={1: 0})

@@ -7,11 +7,11 @@ import pytest
 from service.stages import Stage
 from tests.interleavings import source
 from tests.interleavings.building import Variant
+from tests.interleavings.history import Faults, History
 from tests.interleavings.ledger import Without
 from tests.interleavings.postgres import CUT
 from tests.interleavings.search import Budget
 from tests.interleavings.searching import assert_holds, first_violation
-from tests.interleavings.world import Faults, History
 from tests.interleavings.writes import Put, Read, Remove
 
 LIVE = History([("A", [Put(1, (1,))]), ("B", [Remove((1,))])], points={1: 0}, stage=Stage.LIVE)

@@ -1,94 +1,52 @@
 """One history: stores, instances of the real protocol code, clients, and what must hold of them.
 
-I1 is checked after every step, I5 and I7 when a client is answered, the rest at the end: then the faults are over, time
-passes until the ledger is empty, and the stores must be equal and hold what the clients were told. That nobody acts
-under a stale epoch (I6) needs no check of its own: what such a write leaves differs, and no intent says so on the side
-that is behind now.
+I1 is checked after every step, I5 and I7 when a client is answered, I6 when a client's request takes effect or is read
+at a store, the rest at the end: then the faults are over, time passes until the ledger is empty, and the stores must be
+equal and hold what the clients were told.
 """
 
 import asyncio
-import os
-import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Coroutine, Sequence
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
 from typing import Any
-from unittest.mock import patch
 
 from service.errors import Overloaded, StageError, StaleEpoch, StoreError
 from service.model.ids import PointId, encode_key
 from service.stages import Side, Stage, authority, mirrors
 from tests.interleavings.building import Instance, Variant, build
+from tests.interleavings.clock import clock_and_ids
+from tests.interleavings.history import History
+from tests.interleavings.invariants import Invariant, Watch
 from tests.interleavings.loop import OWNER, WORLD, Option, ScriptedLoop
 from tests.interleavings.postgres import ControlRow, Postgres, Tables
 from tests.interleavings.register import Kept
-from tests.interleavings.search import Run, Script, Violation
+from tests.interleavings.search import Run, Script
 from tests.interleavings.source import Qdrant, point
-from tests.interleavings.writes import Read, Result, Told, Write, check_read, check_values
+from tests.interleavings.writes import Read, Result, Told, Write, lost_or_returned, missed
 
 COLLECTION = "c"
 GENERATION = 1
 _HEAL_SECONDS = 120.0
 _LONGEST_SECONDS = 300.0
+_OPERATOR_PAUSES = 5.0
 _STILL = 1.5
 _AWAY_SECONDS = 16.0
 """Longer than others wait for a silent instance."""
 
 
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """What may go wrong, each at most as often as the budget says."""
-
-    write: tuple[str, ...] = ()
-    answer: tuple[str, ...] = ()
-    read: tuple[str, ...] = ()
-    postgres: tuple[str, ...] = ()
-    slow: tuple[str, ...] = ()
-    register: bool = False
-    mortal: tuple[str, ...] = ()
-    """Instances that may be killed, after any step of theirs."""
-    sleepy: tuple[str, ...] = ()
-    """Instances that may stand still for longer than the grace period."""
-    cuttable: tuple[str, ...] = ()
-    """Instances that may lose Postgres for longer than others wait for them."""
-    cut_off: tuple[str, ...] = ()
-    """Instances that lost it when the history begins."""
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What happens. ``clients`` write or read one thing after the other, each through one instance."""
-
-    clients: Sequence[tuple[str, Sequence[Write | Read]]]
-    stage: Stage = Stage.DUALWRITE
-    points: Mapping[PointId, int] = field(default_factory=dict)
-    faults: Faults = field(default_factory=Faults)
-    changes: Sequence[tuple[str, Stage]] = ()
-    """Stage changes, one after the other, each ordered from an instance."""
-    begins_after_seconds: float = 0.0
-    """How long the clients and the operator wait at first."""
-    is_full: bool = False
-    """With the register in the source, hints, marks and records."""
-    backfills: bool = False
-    """A backfill's page is copied meanwhile; the target begins empty."""
-    grace_seconds: float = 3.0
-    patience_seconds: float | None = None
-    """Every write must be done within so long (I5)."""
-
-    @property
-    def names(self) -> list[str]:
-        """The instances."""
-        orderers = [name for name, _ in self.changes]
-        return sorted({*(name for name, _ in self.clients), *orderers, "B"})
-
-
 class World:
     """A history that runs under one script."""
 
-    def __init__(self, history: History, script: Script, variant: Variant) -> None:
+    def __init__(
+        self,
+        history: History,
+        script: Script,
+        variant: Variant,
+        watched: Collection[Invariant] = tuple(Invariant),
+    ) -> None:
         self.history = history
         self.variant = variant
+        self.watch = Watch(frozenset(watched))
         self.loop = ScriptedLoop(  # type: ignore[abstract]  # what asyncio's parts ask of it is there
             script.choose, offers=self._offers, after_step=self._check_step
         )
@@ -109,10 +67,16 @@ class World:
 
     def run(self) -> None:
         """Run it. Raises ``Violation`` or ``Stuck``."""
-        with _clock_and_ids(self.loop):
+        with clock_and_ids(self.loop):
             self.loop.run(self._main())
 
     async def _main(self) -> None:
+        await self._set_up()
+        await self._play()
+        self._script.is_closed = True
+        await self._heal()
+
+    async def _set_up(self) -> None:
         self.loop.is_quiet = True
         for name in self.history.names:
             self._instances[name] = await self._start(name)
@@ -120,10 +84,12 @@ class World:
         for name in self.history.faults.cut_off:
             self._cut(name)
         self._let_faults_happen()
+
+    async def _play(self) -> None:
         for name, wanted in self.history.clients:
             self._spawn(name, self._client(len(self._busy), name, wanted))
         if self.history.changes:
-            self._spawn(self.history.changes[0][0], self._change(len(self._busy)))
+            self._spawn(self.history.changes[0][0], self._operate(len(self._busy)))
         if self.history.backfills:
             self._spawn(WORLD, self._copy_page(len(self._busy)))
         if self.history.begins_after_seconds:
@@ -132,8 +98,6 @@ class World:
             self._script.is_closed = False
         while self._is_at_work():
             await self.loop.pause(0.25)
-        self._script.is_closed = True
-        await self._heal()
 
     async def _begin(self) -> None:
         if self.history.begins_after_seconds:
@@ -158,7 +122,7 @@ class World:
         self.postgres.faults = faults.postgres
         self.postgres.slow_faults = faults.slow
         self.postgres.answers_apart = bool(faults.sleepy)
-        self.kept.is_faulty = faults.register
+        self.kept.faults = faults.register
 
     def _is_at_work(self) -> bool:
         is_still = not any(self._busy.values()) and self.qdrant.is_still and not self._is_hurt()
@@ -199,7 +163,9 @@ class World:
         """I5: while the source is right, Postgres neither fails a client nor delays it beyond the budget."""
         patience = self.history.patience_seconds
         if patience is not None and (result is not Result.DONE or seconds > patience):
-            raise Violation(f"I5: {write} ended {result} after {seconds:.2f} s: {reason}")
+            self.watch.broken(
+                Invariant.I5, f"{write} ended {result} after {seconds:.2f} s: {reason}"
+            )
 
     async def _read(self, name: str, read: Read) -> None:
         began = self.loop.ticks
@@ -207,19 +173,28 @@ class World:
             found = await self._instances[name].front.read(read.id)
         except (StoreError, Overloaded, StaleEpoch):
             return
-        check_read(self.history.points, self._told, read.id, began, found)
+        self.watch.all_broken(missed(self.history.points, self._told, read.id, began, found))
 
-    async def _change(self, number: int) -> None:
+    async def _operate(self, number: int) -> None:
         await self._begin()
         for name, stage in self.history.changes:
+            if not await self._change(name, stage):
+                break
+        self._busy[number] = ""
+
+    async def _change(self, name: str, stage: Stage) -> bool:
+        for _ in range(self.history.tries):
             await self.loop.step(f"operator asks {name} for {stage}")
             try:
-                await self._instances[name].changes.change(
+                after = await self._instances[name].changes.change(
                     COLLECTION, stage, percent=100, actor="test"
                 )
             except (StageError, StoreError):
-                break
-        self._busy[number] = ""
+                await self.loop.pause(_OPERATOR_PAUSES if self.history.tries > 1 else 0.0)
+            else:
+                self.watch.confirmed(after.epoch)
+                return True
+        return False
 
     async def _copy_page(self, number: int) -> None:
         """backfill/run.py: read a page, then insert what is missing; from the beginning when a store fails."""
@@ -271,15 +246,17 @@ class World:
     # ---- what must hold
 
     def _check_step(self) -> None:
-        """Raise what a client found out.
-
-        Then I1: an id on which the stores differ is in the ledger, as one that the store behind may lack.
-        """
+        """Raise what a client found out, and what does not hold now. Raises ``Violation``."""
         for task in self._spawned:
             if task.done():
                 task.result()
         if self.loop.time() > _LONGEST_SECONDS:
-            raise Violation("no end in sight")
+            raise AssertionError("no end in sight")
+        self._check_ledger()
+        self.watch.check()
+
+    def _check_ledger(self) -> None:
+        """I1: an id on which the stores differ is in the ledger, as one that the store behind may lack."""
         stage = self.tables.control[COLLECTION].stage
         differing = self._differing() if self._is_copied and mirrors(stage) else []
         if not differing:
@@ -287,7 +264,9 @@ class World:
         known = self._in_ledger(authority(stage).other) | self._in_flight()
         for each in differing:
             if encode_key(each) not in known:
-                raise Violation(f"I1: {each} differs and is not in the ledger {self._stores()}")
+                self.watch.broken(
+                    Invariant.I1, f"{each} differs and is not in the ledger {self._stores()}"
+                )
 
     def _in_ledger(self, behind: Side) -> set[bytes]:
         intents = [row.intent for row in self.tables.intents.values()]
@@ -313,18 +292,21 @@ class World:
         return f"(source {self.qdrant.points}, target {self.tables.points})"
 
     async def _heal(self) -> None:
-        """I2, I3, I4: without faults the ledger becomes empty, the stores equal, and nothing told is missing."""
-        began = self.loop.time()
-        while self._is_unsettled():
-            if self.loop.time() > began + _HEAL_SECONDS:
-                left = [row.intent.keys for row in self.tables.intents.values()]
-                raise Violation(
-                    f"I2: not settled after healing: {left}, hints {len(self.kept.hints)}"
-                )
+        """Let time pass without faults, as long as something is not settled; then look at what is left."""
+        latest = self.loop.time() + _HEAL_SECONDS
+        while self._is_unsettled() and self.loop.time() < latest:
             await self.loop.pause(0.5)
+        if self._is_unsettled():
+            left = [row.intent.keys for row in self.tables.intents.values()]
+            hints = len(self.kept.hints)
+            self.watch.broken(Invariant.I2, f"not settled after healing: {left}, hints {hints}")
         if self._differing():
-            raise Violation(f"I2: the stores differ at rest {self._stores()}")
-        check_values(self.history.points, self._told, self.tables.present())
+            self.watch.broken(Invariant.I2, f"the stores differ at rest {self._stores()}")
+        is_source = authority(self.tables.control[COLLECTION].stage) is Side.SOURCE
+        right = self.qdrant.points if is_source else self.tables.present()
+        for present in (right, self.tables.present()):
+            self.watch.all_broken(lost_or_returned(self.history.points, self._told, present))
+        self.watch.check()
 
     def _is_unsettled(self) -> bool:
         if self.tables.intents or self.kept.hints or self._is_hurt():
@@ -339,22 +321,14 @@ def _context_of(owner: str) -> Context:
     return context
 
 
-@contextmanager
-def _clock_and_ids(loop: ScriptedLoop) -> Iterator[None]:
-    """Give the code under test the loop's clock, and random ids that are the same in every run."""
-    drawn = iter(range(1, 1 << 62))
-
-    def random_bytes(size: int) -> bytes:
-        return next(drawn).to_bytes(size, "big")
-
-    with patch.object(time, "monotonic", loop.time), patch.object(os, "urandom", random_bytes):
-        yield
-
-
-def running(history: History, variant: Variant | None = None) -> Run:
+def running(
+    history: History,
+    variant: Variant | None = None,
+    watched: Collection[Invariant] = tuple(Invariant),
+) -> Run:
     """Return a run of the history for every script."""
 
     def run(script: Script) -> None:
-        World(history, script, variant or Variant()).run()
+        World(history, script, variant or Variant(), watched).run()
 
     return run

@@ -267,3 +267,6 @@ async def test_without_postgres_the_status_says_so(
     assert (status["target_error"], status["ledger_unread"]) == (told, {"target": told})
     (collection,) = cast("list[dict[str, object]]", status["collections"])
     assert (collection["stage"], collection["points"]) == ("dualwrite", None)
+    assert status["stages_known"] is True
+    administration.plane.view = View(-1, (), default_stage=Stage.OFF, is_known=False)
+    assert (await administration.status())["stages_known"] is False

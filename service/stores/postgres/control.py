@@ -1,7 +1,9 @@
 """The control table in Postgres: stages, freezes, registered instances, the audit log.
 
-Rule: every change locks the collection's row ``FOR UPDATE`` first and looks at the ledger only in a later statement;
-intents take the row ``FOR SHARE``. So an intent is either seen by the change or refused by its epoch (R5).
+Rule 1: every change locks the collection's row ``FOR UPDATE`` first and looks at the ledger only in a later statement;
+        intents take the row ``FOR SHARE``. So an intent is either seen by the change or refused by its epoch (R5).
+Rule 2: a freeze is over when it was taken out of its row, not when its deadline has passed: nobody writes as if it had
+        ended while whoever ordered it is about to publish.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +19,23 @@ from service.stores.postgres.database import Database
 
 _ROWS = """
     SELECT name, stage, generation, percent, epoch, backfilled,
-           coalesce(frozen_until > now(), false) AS frozen
+           frozen_by IS NOT NULL AS frozen,
+           coalesce(frozen_until <= clock_timestamp(), false) AS is_overdue
     FROM vecferry.control
     ORDER BY name
 """
+
+# A row that somebody holds is being published, or is looked at again in a moment.
+_END_OVERDUE = """
+    UPDATE vecferry.control SET frozen_by = NULL, frozen_until = NULL
+    WHERE name IN (
+        SELECT name FROM vecferry.control WHERE frozen_until <= clock_timestamp()
+        ORDER BY name
+        FOR UPDATE SKIP LOCKED
+    )
+"""
+
+_SOON = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
 
 
 class PostgresControl:
@@ -37,13 +52,16 @@ class PostgresControl:
             )
 
     async def load(self) -> tuple[int, Sequence[CollectionState]]:
-        """Return the newest revision and all rows, as of one moment."""
+        """Return the newest revision and all rows, as of one moment; freezes past their deadline are ended first."""
         async with self._database.connection() as connection:
             # The revision first: rows that change in between are newer than it says and are read again.
             revision = control_rows.number(
                 await connection.fetchval("SELECT value FROM vecferry.revision")
             )
             rows = await connection.fetch(_ROWS)
+            if any(row["is_overdue"] for row in rows):
+                await connection.execute(_END_OVERDUE)
+                rows = await connection.fetch(_ROWS)
         return revision, [control_rows.state(row) for row in rows]
 
     async def register(self, instance: UUID) -> None:
@@ -139,6 +157,8 @@ class PostgresControl:
     ) -> int:
         """Enter a stage if nothing changed meanwhile. Raises ``StageError``."""
         async with self._database.transaction() as connection:
+            # Should we stand still in here, the collection's writes wait for the end of this transaction.
+            await connection.execute(_SOON)
             revision = await control_rows.next_revision(connection)
             await control_rows.lock(connection, before, token)
             if (
@@ -196,8 +216,8 @@ class PostgresControl:
             await control_rows.lock(connection, before, None)
             epoch = await connection.fetchval(
                 "UPDATE vecferry.control SET stage = 'off', generation = NULL, backfilled = false,"
-                " percent = 100, epoch = epoch + 1, changed_at = now()"
-                " WHERE name = $1 RETURNING epoch",
+                " percent = 100, epoch = epoch + 1, frozen_until = NULL, frozen_by = NULL,"
+                " changed_at = now() WHERE name = $1 RETURNING epoch",
                 before.name,
             )
             await control_rows.audit(

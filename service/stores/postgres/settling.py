@@ -53,7 +53,8 @@ _REFUSE = """
         dead = failures + 1 >= $4, attempt_by = NULL
     FROM unnest($1::uuid[], $2::bytea[], $3::text[]) AS w (id, keys, error)
     WHERE i.id = w.id
-    RETURNING i.id, i.failures, i.dead
+    RETURNING i.id, i.failures, i.dead,
+        (SELECT name FROM vecferry.collections WHERE id = i.generation) AS collection
 """
 
 _REVERSE = """
@@ -217,6 +218,7 @@ async def _refuse(
         keys, error = refused[row["id"]]
         _log.error(
             "point_refused",
+            collection=row["collection"],
             intent=str(row["id"]),
             ids=[decode_key(key) for key in keys[:_MOST_IDS_LOGGED]],
             of=len(keys),

@@ -17,6 +17,9 @@ from service.errors import CollectionNotFound, SourceUnavailable, StoreAnswered
 KEEP_ALIVE_SECONDS = 4.0
 """Shorter than the five seconds after which Qdrant's HTTP server closes an idle connection."""
 
+TURN_SECONDS = 5.0
+"""How long a request may wait for a connection: one that is sent late lands where nobody expects it any more (R7)."""
+
 _LARGE_BYTES = 1 << 20
 _NO_COLLECTION = "Not found: Collection `"
 _COLLECTIONS = "/collections/"
@@ -36,12 +39,15 @@ class QdrantHttp:
         api_key: str | None = None,
         timeout_seconds: float = 30.0,
         max_connections: int = 64,
+        turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._headers = {"Content-Type": "application/json"}
         if api_key is not None:
             self._headers["api-key"] = api_key
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds, connect=min(timeout_seconds, turn_seconds)
+        )
         self._max_connections = max_connections
         self._session: aiohttp.ClientSession | None = None
 

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from service.errors import SourceUnavailable
-from service.stores.qdrant.client import KEEP_ALIVE_SECONDS, failures, once
+from service.stores.qdrant.client import KEEP_ALIVE_SECONDS, TURN_SECONDS, failures, once
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 Body: TypeAlias = bytes | AsyncIterator[bytes] | None
@@ -52,11 +52,18 @@ class Passing:
 class Forwarder:
     """A pooled client that changes nothing. ``aclose`` it."""
 
-    def __init__(self, base_url: str, *, timeout_seconds: float, max_connections: int) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_seconds: float,
+        max_connections: int,
+        turn_seconds: float = TURN_SECONDS,
+    ) -> None:
         self._base = base_url.rstrip("/")
-        # A stream may last; what is bounded is the wait for the next bytes.
+        # A stream may last; what is bounded is the wait for a connection, new or free, and for the next bytes.
         self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=min(timeout_seconds, 5.0), sock_read=timeout_seconds
+            total=None, connect=min(timeout_seconds, turn_seconds), sock_read=timeout_seconds
         )
         self._max_connections = max_connections
         self._session: aiohttp.ClientSession | None = None

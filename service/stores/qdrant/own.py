@@ -45,6 +45,11 @@ def none_of(field: str, values: Sequence[str]) -> Condition:
     return {"key": field, "match": {"except": list(values)}}
 
 
+def at_most(field: str, value: int) -> Condition:
+    """Return the condition that a field has no larger value."""
+    return {"key": field, "range": {"lte": value}}
+
+
 class OwnPoints:
     """The collection ``_vecferry`` (another name in tests). While it is not there it reads as empty."""
 
@@ -94,6 +99,11 @@ class OwnPoints:
     async def delete(self, ids: Sequence[str]) -> None:
         """Delete points; absent ones are fine."""
         await self._change("POST", "/points/delete", {"points": list(ids)}, ordering="medium")
+
+    async def delete_where(self, point_id: str, only: Condition) -> None:
+        """Delete a point where the condition holds."""
+        body = {"filter": {"must": [{"has_id": [point_id]}, only]}}
+        await self._change("POST", "/points/delete", body, ordering="medium")
 
     async def get(self, point_id: str) -> Payload | None:
         """Return a point's payload."""

@@ -8,7 +8,7 @@ from service.control.register import REGISTER, Mark, Record, SourceRegister
 from service.control.state import CollectionState
 from service.stages import Stage
 from service.stores.qdrant.client import QdrantHttp
-from service.stores.qdrant.own import OwnPoints, equals
+from service.stores.qdrant.own import OwnPoints, at_most, equals
 
 _NAMESPACE = UUID("6f1d1c0e-9a2b-5a7e-8a55-0f7a3f5c2b91")
 _RECORD = equals("kind", "record")
@@ -58,9 +58,9 @@ class QdrantRegister:
         payload = {"kind": "mark", "owner": str(mark.owner), "beat": mark.beat}
         await self._points.put({_mark_id(mark.owner): payload})
 
-    async def unmark(self, owner: UUID) -> None:
-        """Take a mark away."""
-        await self._points.delete([_mark_id(owner)])
+    async def unmark(self, mark: Mark) -> None:
+        """Take a mark away, unless its owner has renewed it since, however late this is carried out."""
+        await self._points.delete_where(_mark_id(mark.owner), at_most("beat", mark.beat))
 
     async def marks(self) -> Sequence[Mark]:
         """Return all marks."""

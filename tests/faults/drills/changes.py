@@ -56,6 +56,17 @@ async def _re_created_under_writes(history: History) -> None:
         await asyncio.sleep(0.5)
 
 
+async def _backfilled(history: History) -> None:
+    """Pages are old when they arrive: what was written or deleted meanwhile must stay as it is."""
+    slow = history.rig.instances[0]
+    for writer in history.writers:
+        writer.avoided = slow.url
+    slow.to_qdrant.delay(0.1)
+    for _ in range(5):
+        await slow.backfill(history.name, restart=True)
+    slow.to_qdrant.pass_all()
+
+
 async def _nothing(history: History) -> None:
     await asyncio.sleep(3.0)
 
@@ -72,6 +83,7 @@ def drills() -> list[Drill]:
         Drill("percentages", "ramp", _percents, may_fail=False),
         Drill("stages while an instance dies", "ramp", _while_an_instance_dies),
         Drill("stages while one lacks postgres", "ramp", _while_one_lacks_postgres),
+        Drill("backfill under writes", "ramp", _backfilled, may_fail=False),
         Drill("dropped and re-created", "dualwrite", _re_created, may_fail=False),
         Drill("dropped and re-created under writes", "shadow", _re_created_under_writes),
         Drill("dropped and re-created, target is right", "live", _re_created, may_fail=False),

@@ -73,7 +73,7 @@ def drills() -> list[Drill]:
             _storm(_postgres_killed, 1.0),
             may_fail=False,
         ),
-        Drill("postgres silent, ramp", "ramp", _storm(_postgres_silent, 0.5), may_fail=False),
+        Drill("postgres silent, ramp", "ramp", _storm(_postgres_silent, 1.0), may_fail=False),
         Drill(
             "qdrant away, target is right",
             "live",

@@ -9,7 +9,8 @@ from service.cli.client import ControlClient
 UNSETTLED = {"open": 3, "failing": 1, "dead": 0, "hint": 0}
 
 CALM = {
-    "instance": "i", "revision": 1, "detached": False, "source_error": None, "target_error": None,
+    "instance": "i", "revision": 1, "detached": False, "stages_known": True,
+    "source_error": None, "target_error": None,
     "unsettled": UNSETTLED, "ledger_unread": {},
     "collections": [],
 }  # fmt: skip
@@ -30,6 +31,8 @@ def _told(monkeypatch: pytest.MonkeyPatch, **changes: object) -> str:
     ("changes", "told"),
     [
         ({"detached": True}, "detached: this instance works without Postgres"),
+        ({"detached": True, "source_error": "away"}, "detached: this instance reaches neither store"),
+        ({"detached": True, "stages_known": False}, "the stages were read from neither store yet"),
         ({"source_error": "Qdrant [x] is away"}, "Qdrant: Qdrant [x] is away"),
         ({"target_error": "away"}, "Postgres: away"),
         ({"ledger_unread": {"source": "away"}}, "the hints could not be read: away"),
@@ -58,6 +61,8 @@ def test_a_ledger_that_could_not_be_read_is_never_shown_as_empty(
 ) -> None:
     """A 0 says that both stores are equal; who cannot ask Postgres does not know that."""
     unread = {"target": "away"}
-    for row, known, shown in [(_row(), unread, " ? "), (_row(hint=7), unread, " 7 hint, ? ")]:
-        assert shown in _told(monkeypatch, collections=[row], ledger_unread=known)
+    assert " ? " in _told(monkeypatch, collections=[_row()], ledger_unread=unread)
+    assert " 7 hint, ? " in _told(monkeypatch, collections=[_row(hint=7)], ledger_unread=unread)
+    off = {**_row(), "stage": "off"}
+    assert " 0 " in _told(monkeypatch, collections=[off], ledger_unread=unread)
     assert " 0 " in _told(monkeypatch, collections=[_row()])

@@ -54,9 +54,10 @@ class MemoryRegister:
             raise self.mark_error
         self.beats[mark.owner] = mark.beat
 
-    async def unmark(self, owner: UUID) -> None:
+    async def unmark(self, mark: Mark) -> None:
         self._ask()
-        self.beats.pop(owner, None)
+        if self.beats.get(mark.owner, mark.beat) <= mark.beat:
+            self.beats.pop(mark.owner, None)
 
     async def marks(self) -> Sequence[Mark]:
         self._ask()

@@ -236,7 +236,8 @@ async def test_what_is_stuck_is_refused_before_writes_are_held(
     await owe(database, plane, control)
     monkeypatch.setattr(change_module, "_STUCK_SECONDS", 0.0)
     monkeypatch.setattr(control, "freeze", None)  # it must not come to that
-    with pytest.raises(StageError, match="1 intents that have not settled"):
+    told = r"1 intent\(s\) that have not settled .* `vecferry ledger list c`"
+    with pytest.raises(StageError, match=told):
         await changes.change("c", Stage.LIVE, percent=100, actor="ops")
 
 

@@ -74,6 +74,24 @@ async def test_the_marks_of_the_dead_go(
         await until(lambda: heir not in register.beats)
 
 
+async def test_who_comes_back_from_the_dead_keeps_its_mark(
+    watch: MarkWatch, register: MemoryRegister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may renew its mark while somebody makes sure that it left no hint: it relies on it from then on (R6)."""
+    zombie = uuid4()
+    register.beats = {zombie: 3}
+    await watch.look()
+    await asyncio.sleep(0.15)
+
+    async def wakes_up(**_: object) -> list[Hint]:
+        register.beats[zombie] = 4
+        return []
+
+    monkeypatch.setattr(register, "read", wakes_up)
+    await watch.look()
+    assert register.beats == {zombie: 4}
+
+
 async def test_a_source_that_fails_ends_nothing(
     watch: MarkWatch,
     register: MemoryRegister,

@@ -53,7 +53,7 @@ class MemoryRegister:
     async def mark(self, mark: Mark) -> None:
         raise AssertionError("what is tested here has no business with this")
 
-    async def unmark(self, owner: UUID) -> None:
+    async def unmark(self, mark: Mark) -> None:
         raise AssertionError("what is tested here has no business with this")
 
     async def marks(self) -> Sequence[Mark]:

@@ -1,6 +1,7 @@
 """Hints: in which order they are written and checked, and how they come back without a loss (R6)."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -90,6 +91,7 @@ async def test_a_hint_is_owed(parts: Parts) -> None:
     await parts.commits.insert([intent(1, owed=False)], owner=ME)
     (stored,) = parts.hints.hints.values()
     assert stored.intent.owed
+    assert stored.written_at == pytest.approx(time.time(), abs=60.0)
 
 
 async def test_in_ramp_the_leases_are_over_before_the_record_is_read(parts: Parts) -> None:

@@ -732,3 +732,14 @@ async def test_a_filter_is_answered_while_nobody_can_be_told_what_is_owed(
     monkeypatch.setattr(log, "owe", away)
     client = Client(writes)
     assert status_of(await client.send("/delete", {"filter": COLOUR}, state=RAMP)) == "completed"
+
+
+async def test_a_write_to_a_collection_that_was_dropped_meanwhile_is_not_sent(
+    writes: SourceWrites, log: MemoryLog, journal: list[str]
+) -> None:
+    """It could land, without an intent, in a collection of the name that is made a moment later."""
+    dropped = replace(DUALWRITE, generation=None)
+    with pytest.raises(StaleEpoch):
+        await Client(writes).send("", upsert(1), state=dropped)
+    assert not log.rows
+    assert not journal

@@ -1,6 +1,7 @@
 """Both parts of the ledger as one, with either of them away."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -153,6 +154,7 @@ async def test_counts_are_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
         ("c", LineState.HINT, 2, 4),
         ("d", LineState.HINT, 1, 2),
     ]
+    assert count.tallies[1].oldest_seconds == pytest.approx(13.0, abs=5.0)
     assert count.unread == {}
 
 

@@ -142,10 +142,14 @@ async def test_what_would_go_around_the_mirror_is_refused(
     assert "/collections/c/snapshots/recover" not in bodies
 
 
+@pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.RAMP])
 async def test_a_read_under_a_freeze_sees_the_flip(
-    settings: MakeSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+    settings: MakeSettings, database: Database, monkeypatch: pytest.MonkeyPatch, stage: Stage
 ) -> None:
-    """An instance that has not heard of the new stage yet answers by it: others write by it already (I7)."""
+    """An instance that has not heard of the new stage yet answers by it: others write by it already (I7).
+
+    So does one whose moved reads fall back to the source: this one cannot see whether somebody is marked.
+    """
     monkeypatch.setattr(plane_module, "POLL_SECONDS", 60.0)
     control, token = PostgresControl(database), uuid4()
     await control.arm("c", CONFIG, actor="test", is_new=True)
@@ -153,7 +157,7 @@ async def test_a_read_under_a_freeze_sees_the_flip(
     search = {"vector": [1.0, 2.0], "limit": 1}
     async with _compressing(bodies) as url, wired(settings(qdrant_url=url)) as here:
         plane, path = here.instance.plane, "/collections/c/points/search"
-        await control.publish(plane.view.state("c"), Stage.SHADOW, 100, actor="test", token=None)
+        await control.publish(plane.view.state("c"), stage, 100, actor="test", token=None)
         state = (await plane.refresh()).state("c")
         await control.freeze(state, token, 30)
         await plane.refresh()
@@ -161,7 +165,7 @@ async def test_a_read_under_a_freeze_sees_the_flip(
         assert before.json()["result"] == RESULTS[path]
         bodies.clear()
         await control.publish(state, Stage.LIVE, 100, actor="test", token=token)
-        assert plane.view.state("c").stage is Stage.SHADOW
+        assert plane.view.state("c").stage is stage
         after = await here.client.post(path, json=search)
     assert (after.json()["result"], path in bodies) == ([], False)
 

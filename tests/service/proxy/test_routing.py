@@ -74,6 +74,6 @@ def test_nothing_moves_at_zero_percent() -> None:
     assert _route(Kind.SEARCH, state, "t") is COMPARE
 
 
-def test_a_collection_without_a_row_is_not_mirrored() -> None:
-    """By default everything new is to be mirrored, but before its row there is nothing to mirror into."""
-    assert _route(Kind.WRITE, CollectionState("c", Stage.DUALWRITE)) is PASS
+def test_a_write_to_what_is_not_armed_yet_is_never_passed_on() -> None:
+    """By default everything new is to be mirrored: without a row it has to be armed first."""
+    assert _route(Kind.WRITE, CollectionState("c", Stage.DUALWRITE)) is MIRROR

@@ -152,6 +152,35 @@ async def test_a_freeze_ends_by_its_deadline(control: PostgresControl) -> None:
         await control.publish(state, Stage.LIVE, 100, actor="ops", token=token)
 
 
+async def test_a_freeze_does_not_end_under_a_publication(
+    database: Database, control: PostgresControl
+) -> None:
+    """Its row is held then: whoever took the freeze for over would write under the old stage until the new one."""
+    state, token = await staged(control, Stage.SHADOW), uuid4()
+    await control.freeze(state, token, 0.1)
+    async with database.transaction() as publishing:
+        await publishing.execute("SELECT 1 FROM vecferry.control WHERE name = 'c' FOR UPDATE")
+        await asyncio.sleep(0.15)
+        assert (await current(control)).frozen
+    assert not (await current(control)).frozen
+
+
+async def test_a_freeze_that_was_ended_is_not_published_whatever_time_it_is(
+    database: Database, control: PostgresControl
+) -> None:
+    """A publication that began in time and then waited for its turn is too late all the same."""
+    state, token = await staged(control, Stage.SHADOW), uuid4()
+    await control.freeze(state, token, 0.3)
+    async with asyncio.TaskGroup() as tasks:
+        async with database.transaction() as other:
+            await other.execute("SELECT value FROM vecferry.revision FOR UPDATE")
+            publishing = tasks.create_task(_failure(control, state, token))
+            await until_one_waits(database)
+            await asyncio.sleep(0.4)
+            assert not (await current(control)).frozen
+        assert "passed its deadline" in await publishing
+
+
 async def test_only_the_freezes_owner_changes_anything(control: PostgresControl) -> None:
     """Under somebody's freeze no other change goes through; without it neither does a stranger's token."""
     state, token = await staged(control, Stage.SHADOW), uuid4()

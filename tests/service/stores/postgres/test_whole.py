@@ -159,6 +159,26 @@ async def test_the_sources_end_of_a_collection_reaches_the_target_only_while_wri
     assert await _tables(database, state) == 0
 
 
+async def test_writes_that_are_no_longer_held_keep_the_generation(
+    log: PostgresWhole, control: PostgresControl, owner: UUID, database: Database
+) -> None:
+    """A source that takes long to say what it has may outlast the hold that was in force when it was asked (R10)."""
+    state = await staged(control, Stage.SHADOW)
+    intent = _intent(state)
+    await log.intend(intent, state, owner=owner)
+    await log.hold(intent, 0.1)
+
+    async def describe() -> Description | None:
+        await asyncio.sleep(0.15)
+        assert not (await current(control)).frozen
+        return None
+
+    ended = await log.settle_target(intent, describe, owner=owner, is_made=False)
+    assert ended is Ended.UNHELD
+    assert (await current(control)).generation == state.generation
+    assert await _pending(database) == ["test"]
+
+
 async def test_a_new_collection_of_the_source_is_mirrored_from_its_first_point(
     log: PostgresWhole, control: PostgresControl, owner: UUID
 ) -> None:

@@ -169,3 +169,25 @@ async def test_connections_are_kept_and_bounded() -> None:
         for _ in range(20):
             many.create_task(http.request("GET", "/collections"))
     assert len(peers) == 3
+
+
+async def test_who_waits_too_long_for_a_connection_has_applied_nothing() -> None:
+    """A push that left much later than it was decided could undo a newer one (R7)."""
+    arrived, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await released.wait()
+        return web.json_response({"result": True})
+
+    async with (
+        server(hold) as url,
+        QdrantHttp(url, max_connections=1, turn_seconds=0.1) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(http.request("GET", "/collections"))
+        await arrived.wait()
+        with pytest.raises(SourceUnavailable) as raised:
+            await http.request("PUT", "/collections/c/points", body=b"{}")
+        released.set()
+    assert raised.value.may_have_applied is False

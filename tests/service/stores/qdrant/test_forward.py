@@ -1,5 +1,6 @@
 """Passing through, compared byte by byte with what arrives at the other end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from service.errors import SourceUnavailable
 from service.stores.qdrant.forward import Body, Forwarder, RawHeaders
 from tests.service.proxy.raw import HANG_UP, RawServer, Say, ok, raw_server
+from tests.service.running import until
 
 Answered = tuple[int, list[tuple[bytes, bytes]], bytes]
 
@@ -212,6 +214,25 @@ async def test_a_time_out_is_not_repeated() -> None:
                 pass
         await forwarder.aclose()
     assert len(server.requests) == 1
+
+
+async def test_who_waits_too_long_for_a_connection_is_not_sent() -> None:
+    """A write that left much later than it was decided could land when others have settled its intent (R7)."""
+    async with raw_server(Say(b""), ok()) as server:
+        forwarder = Forwarder(server.url, timeout_seconds=5, max_connections=1, turn_seconds=0.1)
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(_unavailable(forwarder))
+            await until(lambda: server.requests)
+            error = await _unavailable(forwarder)
+            await forwarder.aclose()
+            await first
+    assert (len(server.requests), error.may_have_applied) == (1, False)
+
+
+async def _unavailable(forwarder: Forwarder) -> SourceUnavailable:
+    with pytest.raises(SourceUnavailable) as raised:
+        await forwarder.fetch("PUT", "/x", query={}, headers=(), body=b"{}")
+    return raised.value
 
 
 async def test_connections_are_kept() -> None:

@@ -39,8 +39,8 @@ async def hints(qdrant_url: str, collection_name: str) -> AsyncIterator[QdrantHi
 
 
 async def test_a_hint_reads_back_as_it_was_written(hints: QdrantHints) -> None:
-    """Ids of both kinds, cause, epoch, generation and owner come back."""
-    first = hint()
+    """Ids of both kinds, cause, epoch, generation, owner and time come back."""
+    first = replace(hint(), written_at=1_700_000_000.25)
     second = replace(first, intent=replace(first.intent, id=uuid4(), owed=False, cause="PUT /"))
     await hints.write([first, second])
     assert await hints.read(limit=10) == in_order(first, second)

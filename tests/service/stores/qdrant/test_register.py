@@ -70,14 +70,16 @@ async def test_of_concurrent_swaps_exactly_one_wins(register: QdrantRegister, ve
 
 
 async def test_a_mark_beats_until_it_is_taken_away(register: QdrantRegister) -> None:
-    """An instance has one mark, whose beat is the newest."""
+    """An instance has one mark, whose beat is the newest; what ends an older one comes too late."""
     mine, other = uuid4(), uuid4()
     await register.mark(Mark(mine, 1))
     await register.mark(Mark(other, 5))
     await register.mark(Mark(mine, 2))
     assert set(await register.marks()) == {Mark(mine, 2), Mark(other, 5)}
-    await register.unmark(mine)
-    await register.unmark(mine)
+    await register.unmark(Mark(mine, 1))
+    assert set(await register.marks()) == {Mark(mine, 2), Mark(other, 5)}
+    for _ in range(2):
+        await register.unmark(Mark(mine, 3))
     assert await register.marks() == [Mark(other, 5)]
 
 
