@@ -20,7 +20,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    show(_table(found["collections"], is_ledger_whole=not found["ledger_unread"]))
+    show(_table(found))
     console = Console()
     for line in _out_of_order(found):
         console.print(line, markup=False, style="red", soft_wrap=True)
@@ -45,22 +45,27 @@ def _out_of_order(found: dict[str, Any]) -> Iterator[str]:
         yield f"{dead} dead letter(s): see `vecferry ledger list --state dead`"
 
 
-def _table(collections: list[dict[str, Any]], *, is_ledger_whole: bool) -> Table:
+def _table(found: dict[str, Any]) -> Table:
     table = Table()
     for heading in ("collection", "stage", "authority", "ledger", "points", "backfill", "parity"):
         table.add_column(heading, overflow="fold")
-    for row in collections:
-        stage = f"{row['stage']} {row['percent']} %" if row["stage"] == "ramp" else row["stage"]
+    for row in found["collections"]:
+        is_whole = not found["ledger_unread"] or row["stage"] == "off"
         table.add_row(
             row["name"],
-            stage + (" (frozen)" if row["frozen"] else ""),
-            row["authority"],
-            _ledger(row["unsettled"], is_whole=is_ledger_whole or row["stage"] == "off"),
+            _stage(row) if found["stages_known"] else "?",
+            row["authority"] if found["stages_known"] else "?",
+            _ledger(row["unsettled"], is_whole=is_whole),
             "" if row["points"] is None else str(row["points"]),
             _backfill(row["backfill"]),
             _parity(row["parity"]),
         )
     return table
+
+
+def _stage(row: dict[str, Any]) -> str:
+    stage = f"{row['stage']} {row['percent']} %" if row["stage"] == "ramp" else row["stage"]
+    return stage + (" (frozen)" if row["frozen"] else "")
 
 
 def _ledger(intents: dict[str, int], *, is_whole: bool) -> str:

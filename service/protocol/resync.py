@@ -247,17 +247,6 @@ class Resyncer:
 
         return pushed
 
-    def _timely(self, push: Push, began: float) -> Push:
-        """Return a push that is not sent once others may have its intents: it could land after theirs (R7)."""
-
-        async def timely(present: Sequence[Point], absent: Sequence[PointId]) -> None:
-            if self.may_be_recovered(began):
-                reason = "was not asked: half the grace period is over, others may push these ids"
-                raise SourceUnavailable(reason, may_have_applied=False)
-            await push(present, absent)
-
-        return timely
-
     def _failed(self, batch: Batch, error: Exception) -> None:
         lands_late = batch.lane[1] is Side.SOURCE and may_still_land(error)
         gone = self._lanes.failed(batch, time.monotonic(), keep=not lands_late)

@@ -17,6 +17,7 @@ from service.control.change import StageChanges
 from service.control.plane import ControlPlane
 from service.control.recorder import Recorder
 from service.control.sealing import Seals
+from service.control.state import View
 from service.errors import CollectionNotFound, SourceUnavailable, StageError, TargetUnavailable
 from service.metrics import ProxyMetrics
 from service.model.qdrant import CreateCollection

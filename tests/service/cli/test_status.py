@@ -31,7 +31,10 @@ def _told(monkeypatch: pytest.MonkeyPatch, **changes: object) -> str:
     ("changes", "told"),
     [
         ({"detached": True}, "detached: this instance works without Postgres"),
-        ({"detached": True, "source_error": "away"}, "detached: this instance reaches neither store"),
+        (
+            {"detached": True, "source_error": "away"},
+            "detached: this instance reaches neither store",
+        ),
         ({"detached": True, "stages_known": False}, "the stages were read from neither store yet"),
         ({"source_error": "Qdrant [x] is away"}, "Qdrant: Qdrant [x] is away"),
         ({"target_error": "away"}, "Postgres: away"),
@@ -66,3 +69,10 @@ def test_a_ledger_that_could_not_be_read_is_never_shown_as_empty(
     off = {**_row(), "stage": "off"}
     assert " 0 " in _told(monkeypatch, collections=[off], ledger_unread=unread)
     assert " 0 " in _told(monkeypatch, collections=[_row()])
+
+
+def test_a_stage_that_is_not_known_is_not_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance that starts while Postgres is away knows nothing yet; ``off`` would say that the mirror is gone."""
+    row = {**_row(), "stage": "off"}
+    assert " off " not in _told(monkeypatch, collections=[row], stages_known=False)
+    assert " off " in _told(monkeypatch, collections=[row])
