@@ -223,6 +223,9 @@ class Administration:
         if self.source is not None:
             # … and what Qdrant only acknowledged must be applied, or the copy misses it.
             await self.source.drain(state.name)
+        if (await self.plane.refresh()).state(state.name).generation != state.generation:
+            message = f"the mirror of `{state.name}` was begun anew meanwhile; try again"
+            raise StageError(message)
         job.step = "copying"
         before = await self.jobs.get(state.name)
         copied = await self.backfill.run(state.name, restart=restart)
@@ -276,6 +279,9 @@ def _intents(tallies: Iterable[Tally]) -> dict[str, int]:
 
 
 def _require_tables(state: CollectionState) -> None:
+    if state.generation is None and state.authority is Side.TARGET:
+        message = f"`{state.name}` was dropped: there is nothing to compare or to copy"
+        raise StageError(message)
     if state.generation is None:  # mirrored by default, but no request has named it yet
         message = (
             f"`{state.name}` is not mirrored yet; run `vecferry stage set {state.name} dualwrite`"

@@ -77,6 +77,7 @@ class ControlPlane:
         self._look: Look | None = None
         self._aliases: Mapping[str, str] = {}
         self._has_stale_aliases = False
+        self._aliases_from = -math.inf
         self._is_registered = False
         self._confirmed = -1
         self._started = time.monotonic()
@@ -269,10 +270,15 @@ class ControlPlane:
     async def _read_aliases(self, states: Sequence[CollectionState]) -> Mapping[str, str]:
         if not any(state.is_mirrored for state in states):
             return {}
+        began = time.monotonic()
+        if began < self._aliases_from:
+            return self._aliases
         try:
             async with asyncio.timeout(_ALIASES_SECONDS):
                 aliases = await self._load_aliases()
         except (StoreError, TimeoutError) as error:
+            # One waits for a source that hangs, and not everybody who wants the view after him.
+            self._aliases_from = 2 * time.monotonic() - began
             if not self._has_stale_aliases:
                 _log.warning("aliases_unreadable", error=str(error) or "no answer in time")
             self._has_stale_aliases = True

@@ -9,7 +9,8 @@ Rule 3: after failures in a row Postgres is not asked any more, except by one ba
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -57,6 +58,14 @@ class HintPath(Protocol):
 _Waiter = tuple[Intent, "asyncio.Future[Stored | None]"]
 
 
+@dataclass(slots=True)
+class _Insert:
+    """A batch on its way to Postgres; once it is late its intents are stored elsewhere."""
+
+    batch: Sequence[_Waiter]
+    is_late: bool = False
+
+
 class GroupCommit:
     """Takes intents from many requests and commits what has gathered while a lane's last commit was under way."""
 
@@ -82,7 +91,7 @@ class GroupCommit:
             changed=metrics.intent_circuit_is,
         )
         self._lanes: dict[int, deque[_Waiter]] = {}
-        self._begun: asyncio.Queue[int] = asyncio.Queue()
+        self._tasks: asyncio.TaskGroup | None = None
         self._waiting = 0
 
     async def commit(self, intent: Intent) -> Stored:
@@ -95,11 +104,12 @@ class GroupCommit:
             message = "too many writes wait for their intent"
             raise Overloaded(message, Refusal.INTENTS)
         stored: asyncio.Future[Stored | None] = asyncio.get_running_loop().create_future()
-        if intent.generation not in self._lanes:
-            self._lanes[intent.generation] = deque()
-            self._begun.put_nowait(intent.generation)
-        self._lanes[intent.generation].append((intent, stored))
         self._waiting += 1
+        if (lane := self._lanes.get(intent.generation)) is not None:
+            lane.append((intent, stored))
+        else:
+            self._lanes[intent.generation] = deque([(intent, stored)])
+            self._begin(intent.generation)
         place = await stored
         if place is None:
             self._metrics.stale_epochs.inc()
@@ -110,10 +120,19 @@ class GroupCommit:
         return place
 
     async def run(self) -> None:
-        """Commit batch after batch; never ends by itself."""
+        """Own the commits until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                tasks.create_task(self._serve(await self._begun.get(), tasks))
+            self._tasks = tasks
+            for generation in self._lanes:
+                self._begin(generation)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None
+
+    def _begin(self, generation: int) -> None:
+        if self._tasks is not None:
+            self._tasks.create_task(self._serve(generation, self._tasks))
 
     async def _serve(self, generation: int, tasks: asyncio.TaskGroup) -> None:
         """Commit a lane's batches, one after the other, until it is empty."""
@@ -127,7 +146,7 @@ class GroupCommit:
     async def _commit_batch(self, batch: Sequence[_Waiter], tasks: asyncio.TaskGroup) -> None:
         self._metrics.intent_batch.observe(len(batch))
         try:
-            places = await self._store([intent for intent, _ in batch], tasks)
+            places = await self._store(batch, tasks)
         except Exception as error:  # noqa: BLE001 - what nobody foresaw fails this batch, not the instance
             if not isinstance(error, VecferryError):
                 _log.exception("intents_broken")
@@ -135,19 +154,18 @@ class GroupCommit:
                 if not waiter.done():
                     waiter.set_exception(error)
             return
-        for intent, waiter in batch:
-            if not waiter.done():
-                waiter.set_result(places.get(intent.id))
+        _tell(batch, places)
 
     async def _store(
-        self, intents: Sequence[Intent], tasks: asyncio.TaskGroup
+        self, batch: Sequence[_Waiter], tasks: asyncio.TaskGroup
     ) -> dict[UUID, Stored]:
         """Return where each intent is; one that is in neither store has a stale epoch."""
+        intents = [intent for intent, _ in batch]
         if not self._breaker.admits():
             reason = "did not take the last intents; it is asked again in a moment"
             return await self._in_source(intents, TargetUnavailable(reason))
         try:
-            taken = await self._in_postgres(intents, tasks)
+            return await self._in_postgres(batch, tasks)
         except VecferryError as error:
             self._breaker.failed()
             hinted = await self._in_source(intents, error)
@@ -155,10 +173,10 @@ class GroupCommit:
                 # A stage change holds the collection, and with it perhaps the row that the INSERT waited for.
                 self._breaker.excused()
             return hinted
-        self._breaker.answered()
-        return dict.fromkeys(taken, Stored.LEDGER)
 
-    async def _in_postgres(self, intents: Sequence[Intent], tasks: asyncio.TaskGroup) -> set[UUID]:
+    async def _in_postgres(
+        self, batch: Sequence[_Waiter], tasks: asyncio.TaskGroup
+    ) -> dict[UUID, Stored]:
         """Return the intents that were taken; an INSERT that is late goes on, and keeps its slot."""
         try:
             async with asyncio.timeout(self._seconds):
@@ -166,8 +184,10 @@ class GroupCommit:
         except TimeoutError:
             reason = f"has had as many intents under way as it may for {self._seconds:g} s"
             raise TargetUnavailable(reason) from None
-        inserting = tasks.create_task(self._insert(intents))
+        insert = _Insert(batch)
+        inserting = tasks.create_task(self._insert(insert))
         if not await _ends_in(inserting, self._seconds):
+            insert.is_late = True
             reason = f"did not store an intent within {self._seconds:g} s"
             raise TargetUnavailable(reason)
         taken = inserting.result()
@@ -175,14 +195,22 @@ class GroupCommit:
             raise taken
         return taken
 
-    async def _insert(self, intents: Sequence[Intent]) -> set[UUID] | Exception:
+    async def _insert(self, insert: _Insert) -> dict[UUID, Stored] | Exception:
         """Return an error instead of raising it: it must not end the other lanes."""
         try:
-            return await self._log.insert(intents, owner=self._owner)
+            taken = await self._log.insert(
+                [intent for intent, _ in insert.batch], owner=self._owner
+            )
         except Exception as error:  # noqa: BLE001 - raised by who waits for it
             return error
         finally:
             self._slots.release()
+        places = dict.fromkeys(taken, Stored.LEDGER)
+        if not insert.is_late:
+            self._breaker.answered()
+            # At once: the clients' writes need not wait until the lane's task has heard of it.
+            _tell(insert.batch, places)
+        return places
 
     async def _in_source(
         self, intents: Sequence[Intent], error: VecferryError
@@ -194,7 +222,7 @@ class GroupCommit:
         return dict.fromkeys(taken, Stored.HINT)
 
 
-async def _ends_in(task: "asyncio.Task[set[UUID] | Exception]", seconds: float) -> bool:
+async def _ends_in(task: "asyncio.Task[dict[UUID, Stored] | Exception]", seconds: float) -> bool:
     """Wait for a task; say whether it ended in time.
 
     When our own loop stood still, the time is over before it has read what came in: it gets some turns to do so.
@@ -205,6 +233,12 @@ async def _ends_in(task: "asyncio.Task[set[UUID] | Exception]", seconds: float) 
             break
         await asyncio.sleep(0)
     return task.done()
+
+
+def _tell(batch: Sequence[_Waiter], places: Mapping[UUID, Stored]) -> None:
+    for intent, waiter in batch:
+        if not waiter.done():
+            waiter.set_result(places.get(intent.id))
 
 
 def _batch(lane: deque[_Waiter]) -> list[_Waiter]:

@@ -14,7 +14,7 @@ from service.control.plane import ControlPlane
 from service.control.ports import ControlStore
 from service.control.register import REGISTER
 from service.control.sourced import create_request
-from service.control.state import CollectionState
+from service.control.state import CollectionState, View
 from service.errors import (
     CollectionNotFound,
     Overloaded,
@@ -164,7 +164,7 @@ class WholeCollections:
     async def _change(self, exchange: Exchange, call: Call) -> None:
         """Change one collection as a whole, under the stage that is in force when the change begins."""
         for _ in range(_STALE_RETRIES):
-            state = self._state(call)
+            state = _state(call, await self._plane.current())
             if self._is_local(state):
                 await self._locally(exchange, call, state)
                 return
@@ -187,7 +187,7 @@ class WholeCollections:
     async def _aliases(self, exchange: Exchange) -> None:
         names = _alias_names(await exchange.body())
         hidden.refuse(names)
-        view = self._plane.view
+        view = await self._plane.current()  # the body may have taken its time
         moved = [name for name in names if view.state(view.physical(name)).authority is Side.TARGET]
         if moved or self._source is None:
             path = "POST /collections/aliases"
@@ -221,11 +221,6 @@ class WholeCollections:
     def _is_local(self, state: CollectionState) -> bool:
         return state.authority is Side.TARGET or self._source is None
 
-    def _state(self, call: Call) -> CollectionState:
-        """Return the state of what a request is about: only an own name is made or dropped, an alias never."""
-        view = self._plane.view
-        return view.state(call.collection if _is_own_name(call) else view.physical(call.collection))
-
     def _is_all_complete(self) -> bool:
         """Say whether no collection, known or new, involves the source any more."""
         states = self._plane.view.states.values()
@@ -233,8 +228,10 @@ class WholeCollections:
         return first is Stage.COMPLETE and all(state.stage is Stage.COMPLETE for state in states)
 
 
-def _is_own_name(call: Call) -> bool:
-    return call.kind in {Kind.CREATE, Kind.DROP}
+def _state(call: Call, view: View) -> CollectionState:
+    """Return the state of what a request is about: only an own name is made or dropped, an alias never."""
+    is_own = call.kind in {Kind.CREATE, Kind.DROP}
+    return view.state(call.collection if is_own else view.physical(call.collection))
 
 
 def _is_unarmed(state: CollectionState) -> bool:

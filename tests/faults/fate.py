@@ -34,7 +34,7 @@ class Fate:
         self._unseen = before
 
     def unknown(self, effect: Effect) -> None:
-        """Note a write that may have happened, or may happen at any time from now on: then it may do what it does not now."""
+        """Note a write that may have happened, or may happen at any time: it may do then what it would not do now."""
         if effect not in self._late:
             self._late.append(effect)
         # With many open writes everything is possible, and to compute that would take for ever.

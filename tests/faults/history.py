@@ -83,8 +83,12 @@ class History:
             try:
                 yield
             finally:
-                for writer in self.writers:
-                    writer.is_stopping = True
+                self.hush()
+
+    def hush(self) -> None:
+        """Have the writers send nothing more: what a storm leaves behind is covered by no later write."""
+        for writer in self.writers:
+            writer.is_stopping = True
 
     async def create(self, *, by: Instance | None = None) -> None:
         """Create the collection, as often as that fails for a while; it may be there already then."""
@@ -147,6 +151,14 @@ class History:
                 if time.monotonic() > deadline:
                     raise DrillFailed(f"{stage} is refused for {_STAGE_SECONDS:g} s; see the diary")
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    async def look(self) -> None:
+        """Hold the writers up until the ledger is empty, and judge: what lies between is covered by no later write."""
+        async with AsyncExitStack() as turns:
+            for writer in self.writers:
+                await turns.enter_async_context(writer.turn)
+            await self.settle()
+            await self.judge()
 
     async def settle(self) -> None:
         """Heal everything and wait until the ledger is empty. Raises ``DrillFailed``."""

@@ -40,6 +40,8 @@ class History:
     """Stage changes, one after the other, each ordered from an instance."""
     tries: int = 1
     """How often the operator orders a change that was refused, with a pause between."""
+    operator_waits_seconds: float = 0.0
+    """How much later than the clients the operator begins."""
     begins_after_seconds: float = 0.0
     """How long the clients and the operator wait at first."""
     is_full: bool = False

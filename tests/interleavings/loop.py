@@ -76,6 +76,7 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
         self._tasks: list[asyncio.Task[Any]] = []
         self._main: asyncio.Task[None]
         self._dead: set[str] = set()
+        self._dropped: list[tuple[str, asyncio.Handle]] = []
         self._last_owner = WORLD
         self._is_over = False
         self.is_quiet = False
@@ -186,7 +187,7 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
     def kill(self, owner: str) -> None:
         """Let an instance vanish: nothing of it runs any more, not even its clean-up."""
         self._dead.add(owner)
-        self._kept.pop(owner, None)
+        self._dropped += self._kept.pop(owner, [])
         self._steps = [step for step in self._steps if step.owner != owner]
 
     def hold(self, owner: str) -> None:
@@ -235,12 +236,18 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
         """End every task, also those of the dead: they see a cancellation and a world without stores."""
         with self._running():
             self._is_over = True
+            for task in self._tasks:
+                task.cancel()
+            # What was dropped or kept may be the first step of a task.
+            self._ready.extend(self._dropped)
+            for kept in self._kept.values():
+                self._ready.extend(kept)
             self._dead.clear()
             self._kept.clear()
             for _ in range(3):
+                self._run_ready()
                 for task in self._tasks:
                     task.cancel()
-                self._run_ready()
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -297,9 +304,11 @@ class ScriptedLoop(asyncio.AbstractEventLoop):
             if not self._ready:
                 return
             owner, handle = self._ready.popleft()
-            if owner in self._dead or handle.cancelled():
+            if owner in self._dead:
+                self._dropped.append((owner, handle))
+            elif handle.cancelled():
                 continue
-            if owner in self._kept:
+            elif owner in self._kept:
                 self._kept[owner].append((owner, handle))
             else:
                 handle._run()

@@ -9,7 +9,7 @@ from collections import Counter
 from tests.interleavings.building import Variant
 from tests.interleavings.history import History
 from tests.interleavings.invariants import Invariant
-from tests.interleavings.search import Budget, Found, explore, sample
+from tests.interleavings.search import Budget, Explored, Found, explore, sample
 from tests.interleavings.world import running
 
 IS_DEEP = os.environ.get("VECFERRY_TEST_DEEP") == "1"
@@ -22,6 +22,11 @@ _explored: Counter[str] = Counter()
 def total() -> int:
     """Return how many histories ran in this process."""
     return _explored.total()
+
+
+def count_random() -> None:
+    """Count a history that somebody else drives."""
+    _explored["random"] += 1
 
 
 def assert_holds(history: History, *budgets: Budget, variant: Variant | None = None) -> None:
@@ -48,9 +53,23 @@ def first_violation(
 
     With ``only`` nothing else is watched: the violation bears its name.
     """
-    watched = Invariant if only is None else (only,)
-    run = running(history, variant, tuple(watched))
-    explored = sample(run, budget, runs=_FINDING_RUNS, seed=1)
+    run = running(history, variant, _watched(only))
+    return _found(sample(run, budget, runs=_FINDING_RUNS, seed=1), only)
+
+
+def complete_violation(
+    history: History, variant: Variant, budget: Budget, only: Invariant | None = None
+) -> Found:
+    """Return what goes wrong with a broken variant, as the complete search within the budget meets it first."""
+    run = running(history, variant, _watched(only))
+    return _found(explore(run, budget, most_runs=_FINDING_RUNS), only)
+
+
+def _watched(only: Invariant | None) -> tuple[Invariant, ...]:
+    return tuple(Invariant) if only is None else (only,)
+
+
+def _found(explored: Explored, only: Invariant | None) -> Found:
     _explored["mutations"] += explored.runs
     assert explored.found is not None, "nothing was found: the search cannot see this mechanism"
     if only is not None:

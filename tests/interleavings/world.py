@@ -27,7 +27,6 @@ from tests.interleavings.writes import Read, Result, Told, Write, lost_or_return
 COLLECTION = "c"
 GENERATION = 1
 _HEAL_SECONDS = 120.0
-_LONGEST_SECONDS = 300.0
 _OPERATOR_PAUSES = 5.0
 _STILL = 1.5
 _AWAY_SECONDS = 16.0
@@ -36,6 +35,8 @@ _AWAY_SECONDS = 16.0
 
 class World:
     """A history that runs under one script."""
+
+    longest_seconds = 300.0
 
     def __init__(
         self,
@@ -177,6 +178,8 @@ class World:
 
     async def _operate(self, number: int) -> None:
         await self._begin()
+        if self.history.operator_waits_seconds:
+            await self.loop.pause(self.history.operator_waits_seconds)
         for name, stage in self.history.changes:
             if not await self._change(name, stage):
                 break
@@ -250,7 +253,7 @@ class World:
         for task in self._spawned:
             if task.done():
                 task.result()
-        if self.loop.time() > _LONGEST_SECONDS:
+        if self.loop.time() > self.longest_seconds:
             raise AssertionError("no end in sight")
         self._check_ledger()
         self.watch.check()

@@ -17,7 +17,7 @@ from service.control.change import StageChanges
 from service.control.plane import ControlPlane
 from service.control.recorder import Recorder
 from service.control.sealing import Seals
-from service.control.state import View
+from service.control.state import CollectionState, View
 from service.errors import CollectionNotFound, SourceUnavailable, StageError, TargetUnavailable
 from service.metrics import ProxyMetrics
 from service.model.qdrant import CreateCollection
@@ -163,6 +163,21 @@ async def test_a_failure_is_reported_and_ends_nothing_else(
     scripted.script = scripted.succeed
     again = await _ended(await administration.start_verify("c"))
     assert (again is job, again.error) == (False, None)
+
+
+async def test_a_backfill_copies_only_what_it_has_waited_for(
+    administration: Administration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mirror that was given up and begun anew meanwhile has older writes of its own to wait for (R9)."""
+
+    async def begun_anew(_: CollectionState) -> float:
+        await administration.control.arm("c", CONFIG, actor="other", is_new=False)
+        return 0.0
+
+    monkeypatch.setattr(administration.changes, "seconds_until_armed", begun_anew)
+    administration.backfill = cast("Backfill", object())
+    job = await _ended(await administration.start_backfill("c", restart=False))
+    assert "begun anew" in (job.error or "")
 
 
 async def test_a_running_job_is_not_started_twice(

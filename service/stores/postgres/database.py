@@ -4,6 +4,7 @@ Works through a transaction pooler: no named prepared statements, no session sta
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from service.stores.postgres.failures import translated
 Connection: TypeAlias = asyncpg.Connection
 
 _POOLER_PORT = 6543
+_KEPT_SECONDS = 60.0
 _OLDEST_PGVECTOR = (0, 8)
 _EXTENSION = """
     SELECT e.extversion, n.nspname FROM pg_catalog.pg_extension e
@@ -66,6 +68,9 @@ class Database:
         self._max_size = max_size
         self._limits = limits or Limits()
         self._pool: asyncpg.Pool | None = None
+        self._kept: Connection | None = None
+        self._kept_until = 0.0
+        self._waiting = 0
 
     @classmethod
     async def open(
@@ -117,12 +122,42 @@ class Database:
         if pool is None:
             raise TargetUnavailable("has not been reached yet")
         with translated():
-            connection = await pool.acquire(timeout=self._limits.connect)
+            connection = await self._acquired(pool)
             try:
                 yield connection
-            finally:
+            except BaseException:
                 # A server that hangs must not hold whoever gave up waiting for it.
                 await pool.release(connection, timeout=self._limits.release)
+                raise
+            if not self._keeps(connection):
+                await pool.release(connection, timeout=self._limits.release)
+
+    async def _acquired(self, pool: asyncpg.Pool) -> Connection:
+        connection, self._kept = self._kept, None
+        if connection is not None:
+            if not connection.is_closed() and time.monotonic() < self._kept_until:
+                return connection
+            # What lay idle for so long may have been cut off silently on the way.
+            connection.terminate()
+            await pool.release(connection)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._limits.connect):
+                return await pool.acquire()
+        finally:
+            self._waiting -= 1
+
+    def _keeps(self, connection: Connection) -> bool:
+        """Keep one connection out of the pool for whoever comes next; false when it belongs back there.
+
+        The way through the pool and back costs more than a small query. Nobody waits for what is kept.
+        """
+        if self._kept is not None or self._waiting or self._pool is None:
+            return False
+        if connection.is_closed() or connection.is_in_transaction():
+            return False
+        self._kept, self._kept_until = connection, time.monotonic() + _KEPT_SECONDS
+        return True
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -142,9 +177,12 @@ class Database:
         pool, self._pool = self._pool, None
         if pool is None:
             return
+        kept, self._kept = self._kept, None
         try:
             async with asyncio.timeout(self._limits.close):
                 with translated():
+                    if kept is not None:
+                        await pool.release(kept)
                     await pool.close()
         except TimeoutError:
             pool.terminate()

@@ -37,15 +37,16 @@ async def build_indexes(db: Database, tables: CollectionTables, *, min_rows: int
     """Build the missing index of each vector and return the names of the vectors that got one.
 
     Vectors of more than 2,000 dimensions, and tables with fewer than ``min_rows`` rows, are left to exact scans.
-    Needs a direct connection: raises ``ConfigurationError`` behind a transaction pooler.
+    Needs a direct connection: raises ``ConfigurationError`` where one is missing behind a transaction pooler.
     """
-    if db.pooled:
-        raise ConfigurationError("an index build needs a direct connection, not a pooler")
     built = []
     for vector in tables.vectors.values():
         options = graph_options(tables, vector)
         if vector.size > MAX_INDEXED_DIMENSIONS or options is None:
             log.info("hnsw_skipped", table=vector.table.quoted(), dimensions=vector.size)
+            continue
+        if db.pooled:
+            await _check_none_missing(db, vector, min_rows)
             continue
         async with db.connection() as connection, _without_limits(connection):
             count = await connection.fetchval(
@@ -55,6 +56,17 @@ async def build_indexes(db: Database, tables: CollectionTables, *, min_rows: int
                 await _build(connection, vector, count, options)
                 built.append(vector.name)
     return built
+
+
+async def _check_none_missing(db: Database, vector: VectorTable, min_rows: int) -> None:
+    """Raise ``ConfigurationError`` when an index would have to be built; looks at ``min_rows`` rows at most."""
+    async with db.connection() as connection:
+        rows = await connection.fetchval(
+            f"SELECT count(*) FROM (SELECT FROM {vector.table.quoted()} LIMIT $1) AS first_rows",
+            min_rows,
+        )
+        if rows >= min_rows and not await has_index(connection, vector):
+            raise ConfigurationError("an index build needs a direct connection, not a pooler")
 
 
 def graph_options(tables: CollectionTables, vector: VectorTable) -> GraphOptions | None:

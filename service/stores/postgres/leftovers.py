@@ -6,7 +6,7 @@ client shall wait for that. What cannot be had now is tried again later.
 
 import structlog
 
-from service.errors import TargetUnavailable
+from service.errors import VecferryError
 from service.stores.postgres import catalog
 from service.stores.postgres.database import Connection, Database
 
@@ -34,14 +34,14 @@ async def clear(database: Database) -> None:
     try:
         async with database.connection() as connection:
             generations = [row["generation"] for row in await connection.fetch(_LISTED, _MOST)]
-    except TargetUnavailable as error:
+    except VecferryError as error:
         _log.info("leftovers_unreadable", reason=str(error))
         return
     for generation in generations:
         try:
             async with database.transaction() as connection:
                 await _remove(connection, generation)
-        except TargetUnavailable as error:
+        except VecferryError as error:
             _log.info("leftovers_held", generation=generation, reason=str(error))
 
 

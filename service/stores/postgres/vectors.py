@@ -51,7 +51,8 @@ def stored(table: VectorTable, value: VectorValue, *, whose: str = "") -> Vector
 
 def normalised(value: FloatArray) -> FloatArray:
     """Divide by the length, unless it is (nearly) zero or one; the limits are Qdrant's, on the squared length."""
-    square = np.dot(value, value)
+    with np.errstate(over="ignore"):  # infinite, then all zeros: so it is in Qdrant
+        square = np.dot(value, value)
     if square < _EPSILON or abs(square - np.float32(1)) <= _UNIT:
         return value
     unit: FloatArray = value / np.sqrt(square)

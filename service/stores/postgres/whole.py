@@ -47,6 +47,12 @@ _ADOPT = f"""
     RETURNING {_COLUMNS}
 """
 
+# Only this one: who takes back another holds the revision's row, and must not wait until the source has answered us.
+_HOLD_ONE = """
+    SELECT true FROM vecferry.collection_intents
+    WHERE id = $1 AND owner = $2 AND behind = 'target' FOR UPDATE
+"""
+
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))"
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, $2))"
 _SALT = 0x76656366  # apart from the locks of ids
@@ -132,7 +138,7 @@ class PostgresWhole:
         """Make the target what the source says and delete the intent, in one transaction."""
         async with self._database.transaction() as connection:
             await connection.execute(_LOCK, intent.name, _SALT)
-            if intent.id not in await _held(connection, intent.name, Side.TARGET, owner):
+            if not await connection.fetchval(_HOLD_ONE, intent.id, owner):
                 return Ended.GONE
             found = await describe()
             await control_rows.next_revision(connection)
@@ -158,7 +164,7 @@ class PostgresWhole:
         """Make the source what the target says and delete all that it lacked of the name, in one transaction."""
         async with self._database.transaction() as connection:
             await connection.execute(_LOCK, name, _SALT)
-            held = await _held(connection, name, Side.SOURCE, owner)
+            held = await _held(connection, name, owner)
             if not held:
                 return Ended.GONE
             given_up = [row["generation"] for row in held.values() if row["replaces"]]
@@ -274,14 +280,12 @@ async def _excluded(connection: Connection, intent: WholeIntent) -> bool:
     return excluded
 
 
-async def _held(
-    connection: Connection, name: str, behind: Side, owner: UUID
-) -> dict[UUID, asyncpg.Record]:
+async def _held(connection: Connection, name: str, owner: UUID) -> dict[UUID, asyncpg.Record]:
+    """Lock all that the source lacks of a name and the owner has to settle."""
     rows = await connection.fetch(
         "SELECT id, generation, replaces FROM vecferry.collection_intents"
-        " WHERE name = $1 AND behind = $2 AND owner = $3 ORDER BY id FOR UPDATE",
+        " WHERE name = $1 AND behind = 'source' AND owner = $2 ORDER BY id FOR UPDATE",
         name,
-        behind,
         owner,
     )
     return {row["id"]: row for row in rows}

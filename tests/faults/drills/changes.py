@@ -32,15 +32,18 @@ async def _while_an_instance_dies(history: History) -> None:
 
 
 async def _while_one_lacks_postgres(history: History) -> None:
-    """One instance has lost Postgres and writes hints while the other one changes the stage."""
+    """One instance has lost Postgres and writes hints; the other one changes the stage, in the end without it."""
     victim, other = history.rig.instances[:2]
-    for stage in ("live", "shadow"):
-        victim.to_postgres.cut()
-        await asyncio.sleep(1.5)
-        await history.try_stage(stage, by=other)
-        await asyncio.sleep(0.5)
-        victim.to_postgres.pass_all()
-        await history.walk(stage, by=other)
+    victim.to_postgres.cut()
+    await history.walk("live", by=other)
+    await asyncio.sleep(0.5)
+    victim.to_postgres.pass_all()
+    await asyncio.sleep(0.5)
+    victim.to_postgres.cut()
+    await asyncio.sleep(1.5)
+    await history.try_stage("shadow", by=other)
+    victim.to_postgres.pass_all()
+    await history.walk("shadow", by=other)
 
 
 async def _re_created(history: History) -> None:
@@ -67,15 +70,20 @@ async def _backfilled(history: History) -> None:
     slow.to_qdrant.pass_all()
 
 
-async def _nothing(history: History) -> None:
-    await asyncio.sleep(3.0)
+async def _one_is_slower(history: History) -> None:
+    """What one instance reads of Qdrant is older than what the other one reads meanwhile."""
+    slower = history.rig.instances[0]
+    for _ in range(6):
+        slower.to_qdrant.delay(history.random.uniform(0.01, 0.05))
+        await asyncio.sleep(0.5)
+        await history.look()
 
 
 def drills() -> list[Drill]:
     """Return the drills in which nothing breaks, and those in which an instance is missing."""
     return [
-        Drill("two instances, same ids, ramp", "ramp", _nothing, may_fail=False, rivals=True),
-        Drill("two instances, same ids, live", "live", _nothing, may_fail=False, rivals=True),
+        Drill("two instances, same ids, ramp", "ramp", _one_is_slower, may_fail=False, rivals=True),
+        Drill("two instances, same ids, live", "live", _one_is_slower, may_fail=False, rivals=True),
         Drill("stages up and down", "dualwrite", _up_and_down, may_fail=False),
         Drill(
             "stages up and down, same ids", "dualwrite", _up_and_down, may_fail=False, rivals=True

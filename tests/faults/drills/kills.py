@@ -15,6 +15,8 @@ Lure = Callable[[History, Instance, asyncio.Event], Coroutine[None, None, None]]
 
 _PATIENCE_SECONDS = 2.0
 _OBEYED_SECONDS = 20.0
+_HUSHED_SHARE = 0.5
+"""Half of the time nobody writes after the kill."""
 _MOST_ARRIVALS = 4
 """Writes come often; every other step is taken at its first arrival."""
 
@@ -88,6 +90,8 @@ def _killed_at(step: Step, lure: Lure) -> Storm:
         victim = history.random.choice(history.rig.instances)
         await _ordered(history, victim, signal.SIGKILL, step, lure)
         await victim.process.ended()
+        if history.random.random() < _HUSHED_SHARE:
+            history.hush()
         await asyncio.sleep(history.random.uniform(0.2, 1.5))
         await victim.heal()
 
@@ -101,6 +105,7 @@ def _asleep_at(step: Step) -> Storm:
         await _ordered(history, victim, signal.SIGSTOP, step, _writes)
         _avoid(history, victim)
         await asyncio.sleep(GRACE_SECONDS * 2)
+        history.hush()
         victim.process.signal_all(signal.SIGCONT)
         await asyncio.sleep(1.0)
 
@@ -115,6 +120,7 @@ async def _asleep_through_the_flip(history: History) -> None:
     _avoid(history, victim)
     await history.walk("live", by=other)
     await asyncio.sleep(1.0)
+    history.hush()
     victim.process.signal_all(signal.SIGCONT)
     await asyncio.sleep(2.0)
     await history.walk("shadow", by=other)

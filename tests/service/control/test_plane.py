@@ -1,6 +1,7 @@
 """One instance in the control plane: views, leases and what it confirms."""
 
 import asyncio
+from collections.abc import Mapping
 from uuid import uuid4
 
 import pytest
@@ -188,6 +189,28 @@ async def test_a_source_that_hangs_does_not_stop_the_plane(
     await staged(control, Stage.SHADOW)
     async with asyncio.timeout(2):
         assert (await plane.refresh()).state("c").stage is Stage.SHADOW
+
+
+async def test_one_waits_for_a_source_that_hangs(
+    control: PostgresControl, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many who want the newest view must not keep the heartbeat waiting, each for the aliases again."""
+    asked = 0
+
+    async def hang() -> Mapping[str, str]:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(plane_module, "_ALIASES_SECONDS", 0.5)
+    monkeypatch.setattr(plane, "_load_aliases", hang)
+    await staged(control, Stage.SHADOW)
+    await asyncio.gather(*(plane.refresh() for _ in range(4)))
+    assert asked == 1
+    await asyncio.sleep(0.6)
+    await plane.refresh()
+    assert asked == 2
 
 
 async def test_old_views_are_not_kept(control: PostgresControl, plane: ControlPlane) -> None:

@@ -1,6 +1,7 @@
 """Requests about whole collections, on a wired instance between a real Qdrant engine and a real Postgres."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -11,6 +12,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from service.config import Settings
+from service.control import plane as plane_module
 from service.control.register import REGISTER
 from service.stages import Side, Stage
 from service.stores.postgres.control import PostgresControl
@@ -111,6 +113,29 @@ async def test_creating_changes_no_stage_by_default(
     async with wired(settings(qdrant_url=qdrant_url)) as here:
         await here.client.put(f"/collections/{collection_name}", json=BODY)
         assert here.instance.plane.view.state(collection_name).epoch == 0
+
+
+@pytest.mark.parametrize("path", ["/collections/{}", "/collections/aliases"])
+async def test_a_change_whose_body_takes_its_time_is_decided_when_it_is_there(
+    settings: MakeSettings,
+    qdrant_url: str,
+    qdrant: httpx.AsyncClient,
+    collection_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+) -> None:
+    """Until then its instance may have lost both stores' word on the stages: what it knew is no longer true (I6)."""
+    monkeypatch.setattr(plane_module, "_UNDECIDED_SECONDS", 0.05)
+    async with wired(settings(qdrant_url=qdrant_url)) as here:
+
+        async def slowly() -> AsyncIterator[bytes]:
+            monkeypatch.setattr(here.instance.plane, "_is_in_force", lambda: False)
+            yield json.dumps({"actions": []} if path.endswith("aliases") else BODY).encode()
+
+        method = "POST" if path.endswith("aliases") else "PUT"
+        answer = await here.client.request(method, path.format(collection_name), content=slowly())
+    assert answer.status_code == 503
+    assert collection_name not in _names(await qdrant.get("/collections"))
 
 
 async def test_a_refused_creation_arms_nothing(

@@ -60,13 +60,23 @@ async def test_everything_works_with_the_extension_in_a_schema_of_its_own(
     await database.close()
 
 
-async def test_an_index_build_behind_a_pooler_is_refused(database_url: str) -> None:
-    """It needs session settings and hours; the error says so before anything is tried."""
+@pytest.mark.parametrize(("rows", "is_refused"), [(1, False), (2, True)])
+async def test_an_index_build_behind_a_pooler_is_refused(
+    database_url: str, rows: int, is_refused: bool
+) -> None:
+    """It needs session settings and hours; a table too small for an index needs none of that."""
     database = await Database.open(database_url, pooled=True)
-    store = PgStore(database)
-    await store.create_collection("things", CreateCollection())
-    with pytest.raises(ConfigurationError, match="direct connection"):
-        await store.build_indexes("things")
+    store = PgStore(database, index_min_rows=2)
+    params = VectorParams(size=2, distance=Distance.EUCLID)
+    await store.create_collection("things", CreateCollection(vectors=params))
+    vector = np.array([1, 2], dtype=np.float32)
+    points = [Point(number, {"": vector}, {}) for number in range(rows)]
+    await store.apply("things", Upsert(points), wait=True)
+    if is_refused:
+        with pytest.raises(ConfigurationError, match="direct connection"):
+            await store.build_indexes("things")
+    else:
+        assert await store.build_indexes("things") == []
     await database.close()
 
 

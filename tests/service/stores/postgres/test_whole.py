@@ -159,6 +159,24 @@ async def test_the_sources_end_of_a_collection_reaches_the_target_only_while_wri
     assert await _tables(database, state) == 0
 
 
+async def test_one_change_can_be_taken_back_while_another_asks_the_source(
+    log: PostgresWhole, control: PostgresControl, owner: UUID, database: Database
+) -> None:
+    """Whoever takes one back holds the revision's row, which every change of a stage needs."""
+    state = await staged(control, Stage.SHADOW)
+    settled, taken_back = (_intent(state, replaces=False) for _ in range(2))
+    for intent in (settled, taken_back):
+        await log.intend(intent, state, owner=owner)
+
+    async def describe() -> Description | None:
+        async with asyncio.timeout(2):
+            await log.forget(taken_back)
+        return Description(CONFIG)
+
+    ended = await log.settle_target(settled, describe, owner=owner, is_made=False)
+    assert (ended, await _pending(database)) == (Ended.DONE, [])
+
+
 async def test_writes_that_are_no_longer_held_keep_the_generation(
     log: PostgresWhole, control: PostgresControl, owner: UUID, database: Database
 ) -> None:
