@@ -19,7 +19,7 @@ import structlog
 
 from service.errors import Overloaded, Refusal, StaleEpoch, TargetUnavailable, VecferryError
 from service.metrics import ProxyMetrics
-from service.protocol.breaker import Breaker
+from service.protocol.breaker import Breaker, Circuit
 from service.protocol.ledger import Intent, IntentLog
 
 _log = structlog.get_logger(__name__)
@@ -118,6 +118,29 @@ class GroupCommit:
         if place is Stored.LEDGER:
             self._metrics.intents.labels(intent.behind).inc()
         return place
+
+    async def owe(self, generation: int, *, seconds: float) -> None:
+        """Have a collection owe all that is unsettled (R11); what Postgres does late counts as well.
+
+        Raises ``TargetUnavailable`` after so many seconds, at once while Postgres is not asked for intents either.
+        """
+        if self._tasks is None or self._breaker.circuit is not Circuit.CLOSED:
+            message = "did not take the last intents"
+            raise TargetUnavailable(message)
+        owing = self._tasks.create_task(self._owe(generation))
+        if not await _ends_in(owing, seconds):
+            message = f"did not note within {seconds:g} s what is owed"
+            raise TargetUnavailable(message)
+        if (error := owing.result()) is not None:
+            raise error
+
+    async def _owe(self, generation: int) -> Exception | None:
+        """Return an error instead of raising it: it must not end the lanes."""
+        try:
+            await self._log.owe(generation)
+        except Exception as error:  # noqa: BLE001 - raised by who waits for it
+            return error
+        return None
 
     async def run(self) -> None:
         """Own the commits until cancelled."""
@@ -222,7 +245,7 @@ class GroupCommit:
         return dict.fromkeys(taken, Stored.HINT)
 
 
-async def _ends_in(task: "asyncio.Task[dict[UUID, Stored] | Exception]", seconds: float) -> bool:
+async def _ends_in(task: asyncio.Task[object], seconds: float) -> bool:
     """Wait for a task; say whether it ended in time.
 
     When our own loop stood still, the time is over before it has read what came in: it gets some turns to do so.

@@ -95,10 +95,6 @@ class Resyncer:
         """Note that the request waits in Qdrant's queue: settle after a barrier."""
         self._suspect(entry, 0.0)
 
-    async def owe(self, generation: int) -> None:
-        """Stop reads of the target until what is unsettled now is settled (R11)."""
-        await self._log.owe(generation)
-
     def suspected(self, entry: LedgerEntry) -> None:
         """Note that the request may still land: settle only after the grace period and a barrier."""
         self._metrics.unknown_outcomes.inc()

@@ -279,7 +279,7 @@ class SourceWrites:
         if state.stage is not Stage.RAMP or state.generation is None:
             return
         try:
-            await self._resyncer.owe(state.generation)
+            await self._commits.owe(state.generation, seconds=self._ramp_answer_seconds)
         except VecferryError as error:
             # Who has no Postgres marks himself before his next intent, and what he then moves to the ledger owes, too.
             _log.warning("others_not_owed", collection=state.name, error=str(error))

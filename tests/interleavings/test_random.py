@@ -4,6 +4,8 @@ Three clients write, delete and read through two instances while steps happen ou
 instances die, stand still or lose Postgres, and an operator changes the stage. At the end everything heals.
 """
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st

@@ -9,7 +9,6 @@ from service.protocol.source_writes import SourceWrites
 from service.stages import Stage
 from tests.interleavings import broken, source
 from tests.interleavings.building import Variant
-from tests.interleavings.front import Front
 from tests.interleavings.history import Faults, History
 from tests.interleavings.ledger import Without
 from tests.interleavings.postgres import CUT, SLOW
@@ -87,12 +86,11 @@ ASLEEP = replace(TWO_INSTANCES, faults=SLEEPY)
     [
         (TWO_INSTANCES, Without.STRIPES),
         (TWO_INSTANCES, Without.OWN_ENDS),
-        (DELETED, Without.TOMBSTONES),
     ],
-    ids=["no locks", "R2", "tombstones"],
+    ids=["no locks", "R2"],
 )
 def test_a_statement_taken_out_of_postgres_is_found(history: History, without: Without) -> None:
-    """The search sees what the locks, R2 and tombstones are for."""
+    """The search sees what the locks and R2 are for."""
     first_violation(history, Variant(without=frozenset({without})), WIDE)
 
 
@@ -119,10 +117,3 @@ def test_a_hasty_resync_is_found(history: History, resyncer: type[Resyncer]) -> 
 def test_a_write_without_its_intent_is_found(history: History, writes: type[SourceWrites]) -> None:
     """The search sees what the intent is for, also when the source says 404 (R3)."""
     assert "I1" in first_violation(history, Variant(writes=writes), WIDE).reason
-
-
-@pytest.mark.parametrize("front", [broken.NoQuestion])
-def test_a_moved_read_that_does_not_ask_the_ledger_is_found(front: type[Front]) -> None:
-    """The search sees what the ledger question is for (R11)."""
-    slow = replace(MOVED_READS, faults=Faults(read=("fails",)))
-    assert "I7" in first_violation(slow, Variant(front=front), WIDE).reason

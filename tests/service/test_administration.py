@@ -267,6 +267,20 @@ async def test_a_jobs_log_lines_are_not_those_of_the_request_that_began_it(
     assert [(line["event"], "request_id" in line) for line in logs] == [("job_done", False)]
 
 
+async def test_a_dropped_collection_is_not_said_to_be_unmirrored(
+    administration: Administration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropped in `live` the name keeps its stage; `stage set … dualwrite` would be the wrong advice."""
+    view = View(9, [CollectionState("c", Stage.LIVE)], default_stage=Stage.OFF)
+
+    async def refresh() -> View:
+        return view
+
+    monkeypatch.setattr(administration.plane, "refresh", refresh)
+    with pytest.raises(StageError, match="`c` was dropped"):
+        await administration.start_verify("c")
+
+
 async def test_without_postgres_the_status_says_so(
     administration: Administration, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,23 +167,6 @@ class PostgresIntents:
             owing: bool | None = await connection.fetchval(_OWING, generation, epoch)
             return owing
 
-    async def sizes(self) -> dict[Side, int]:
-        """Return the number of unsettled intents by the store that may be behind."""
-        async with self._reserved.connection() as connection:
-            rows = await connection.fetch(
-                "SELECT behind, count(*) AS size FROM vecferry.intents GROUP BY behind"
-            )
-        return {**dict.fromkeys(Side, 0), **{Side(row["behind"]): row["size"] for row in rows}}
-
-    async def oldest_seconds(self) -> float:
-        """Return the age of the oldest unsettled intent, 0 when there is none."""
-        async with self._reserved.connection() as connection:
-            seconds: float = await connection.fetchval(
-                "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8"
-                " FROM vecferry.intents"
-            )
-        return seconds
-
     async def settle_target(
         self, generation: int, keys: Sequence[bytes], intents: Sequence[UUID], fetch: Fetch
     ) -> Settlement:

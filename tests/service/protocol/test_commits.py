@@ -332,6 +332,27 @@ async def test_after_failures_in_a_row_postgres_is_not_asked(
     assert counted.intent_circuit.labels(Circuit.CLOSED)._value.get() == 1
 
 
+async def test_what_is_owed_is_not_asked_of_a_postgres_that_takes_no_intents(
+    log: MemoryLog, hinting: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who answers a filter in ramp waits for a bounded time, and not at all once the circuit is open."""
+    asked: list[int] = []
+
+    async def hang(generation: int) -> None:
+        asked.append(generation)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(log, "owe", hang)
+    with pytest.raises(TargetUnavailable, match="within"):
+        await hinting.owe(7, seconds=0.01)
+    log.gate.clear()
+    for number in range(3):
+        assert await hinting.commit(intent(number)) is Stored.HINT
+    with pytest.raises(TargetUnavailable, match="last intents"):
+        await hinting.owe(8, seconds=60)
+    assert asked == [7]
+
+
 async def test_a_stage_change_is_not_a_failure_of_postgres(
     log: MemoryLog, hinting: GroupCommit, hints: Hints
 ) -> None:

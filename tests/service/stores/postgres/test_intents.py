@@ -314,14 +314,3 @@ async def test_nobody_reads_under_an_old_epoch(
     assert state.generation is not None
     assert await log.is_owing(state.generation, state.epoch - 1) is None
     assert await log.is_owing(state.generation + 1, state.epoch) is None
-
-
-async def test_the_ledger_can_be_measured(
-    log: PostgresIntents, control: PostgresControl, owner: UUID
-) -> None:
-    """Sizes by direction, and the age of the oldest; zeros when it is empty."""
-    assert (await log.sizes(), await log.oldest_seconds()) == (dict.fromkeys(Side, 0), 0)
-    state = await staged(control, Stage.RAMP)
-    await log.insert([intent_of(state, 1), intent_of(state, 2)], owner=owner)
-    assert await log.sizes() == {Side.TARGET: 2, Side.SOURCE: 0}
-    assert await log.oldest_seconds() > 0
