@@ -24,7 +24,7 @@ from tests.faults.writer import Writer
 from tests.faults.writes import VECTORS
 
 _WRITERS = 4
-_SHARED_IDS = 6
+_SHARED_IDS = 3
 _PAUSE_SECONDS = 0.02
 _WAY_UP = ("dualwrite", "shadow", "ramp", "live", "rampdown")
 _STAGE_SECONDS = 60.0

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from service.api.depth import is_too_deep
 from service.api.qdrant.paths import Path, malformed
 from service.errors import BadRequest, MalformedBody
 from service.model.ids import PointId, parse_point_id
@@ -12,11 +13,15 @@ NO_SELECTOR = "Either list of point ids or filter must be provided"
 
 
 def loads(body: bytes) -> object:
-    """Parse strict JSON: no NaN, no Infinity, no trailing commas. Raises ``MalformedBody``."""
+    """Parse strict JSON: no NaN, no Infinity, no trailing commas, no deep nesting. Raises ``MalformedBody``."""
     try:
-        return orjson.loads(body)
+        value: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedBody(str(error)) from None
+    if is_too_deep(body):
+        reason = "recursion limit exceeded"
+        raise MalformedBody(reason)
+    return value
 
 
 def as_object(value: object, path: Path = ()) -> dict[str, Any]:

@@ -73,9 +73,9 @@ async def _backfilled(history: History) -> None:
 async def _one_is_slower(history: History) -> None:
     """What one instance reads of Qdrant is older than what the other one reads meanwhile."""
     slower = history.rig.instances[0]
-    for _ in range(6):
-        slower.to_qdrant.delay(history.random.uniform(0.01, 0.05))
-        await asyncio.sleep(0.5)
+    for _ in range(5):
+        slower.to_qdrant.delay(history.random.uniform(0.05, 0.15))
+        await asyncio.sleep(0.6)
         await history.look()
 
 

@@ -1,6 +1,7 @@
 """Connections: what is refused, what is translated, what an uncommon installation needs."""
 
 import asyncio
+import time
 
 import asyncpg
 import numpy as np
@@ -112,6 +113,68 @@ async def test_a_lost_connection_is_unavailable_and_the_pool_recovers(database: 
             await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     async with database.connection() as conn:
         assert await conn.fetchval("SELECT 1") == 1
+
+
+_WHO = "SELECT pg_backend_pid()"
+
+
+async def _backend(database: Database) -> int:
+    async with database.connection() as conn:
+        number: int = await conn.fetchval(_WHO)
+        return number
+
+
+async def test_nobody_waits_for_a_connection_that_is_kept(database_url: str) -> None:
+    """What is given back goes to whoever waits for one, not aside for whoever comes next."""
+    database = await Database.open(database_url, max_size=1)
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(2):
+        async with database.connection() as conn:
+            waiting = [tasks.create_task(_backend(database)) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            mine = await conn.fetchval(_WHO)
+    assert [each.result() for each in waiting] == [mine] * 3
+    await database.close()
+
+
+async def test_a_kept_connection_that_was_lost_is_not_lent(database_url: str) -> None:
+    """Its server ended while nobody used it; the next block does not notice."""
+    database = await Database.open(database_url, max_size=1)
+    kept = await _backend(database)
+    other = await asyncpg.connect(database_url)
+    await other.execute("SELECT pg_terminate_backend($1, 2000)", kept)
+    await other.close()
+    await asyncio.sleep(0.05)  # until the end of the connection has been read
+    assert await _backend(database) != kept
+    await database.close()
+
+
+async def test_a_connection_that_was_kept_for_long_is_not_lent(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been cut off without a word; a new one takes its place in the pool."""
+    monkeypatch.setattr("service.stores.postgres.database._KEPT_SECONDS", 0)
+    database = await Database.open(database_url, max_size=1)
+    assert await _backend(database) != await _backend(database)
+    await database.close()
+
+
+async def test_an_open_transaction_is_not_kept(database_url: str) -> None:
+    """Whoever comes next begins outside of it."""
+    database = await Database.open(database_url, max_size=1)
+    async with database.connection() as conn:
+        await conn.execute("BEGIN")
+    async with database.connection() as conn:
+        assert not conn.is_in_transaction()
+    await database.close()
+
+
+async def test_a_kept_connection_does_not_hold_up_the_end(database_url: str) -> None:
+    """The pool waits for what is lent; this is not."""
+    database = await Database.open(database_url)
+    await _backend(database)
+    began = time.monotonic()
+    await database.close()
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -53,14 +53,16 @@ async def test_only_intents_of_the_current_epoch_are_taken(
     assert taken == {good.id, also_good.id} == await ledger(database)
 
 
+@pytest.mark.parametrize("count", [1, 2])
 async def test_an_intent_that_waits_for_a_stage_change_sees_its_result(
-    log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database
+    log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database, count: int
 ) -> None:
     """The write is refused although its epoch was current when its statement began (R5)."""
     state = await staged(control, Stage.SHADOW)
     async with asyncio.TaskGroup() as tasks, database.transaction() as connection:
         await connection.execute("SELECT 1 FROM vecferry.control WHERE name = 'c' FOR UPDATE")
-        stale = tasks.create_task(log.insert([intent_of(state, 1)], owner=owner))
+        intents = [intent_of(state, number) for number in range(count)]
+        stale = tasks.create_task(log.insert(intents, owner=owner))
         await until_one_waits(database)
         await connection.execute("UPDATE vecferry.control SET epoch = epoch + 1")
         assert not stale.done()
@@ -83,15 +85,28 @@ async def test_an_intent_that_waits_for_a_change_that_fails_is_taken(
     assert len(waiting.result()) == 1
 
 
+@pytest.mark.parametrize("epochs", [-1, 1])
+async def test_a_single_intent_of_another_epoch_is_refused(
+    log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database, epochs: int
+) -> None:
+    """It has a statement of its own, which asks the same (R5)."""
+    state = await staged(control, Stage.SHADOW)
+    other = intent_of(replace(state, epoch=state.epoch + epochs), 1)
+    assert await log.insert([other], owner=owner) == set() == await ledger(database)
+    assert len(await log.insert([intent_of(state, 1)], owner=owner)) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
 async def test_a_fenced_owner_inserts_nothing(
-    log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database
+    log: PostgresIntents, control: PostgresControl, owner: UUID, count: int
 ) -> None:
     """Without its row among the instances an owner's intents are refused; registered again it may."""
     state = await staged(control, Stage.SHADOW)
     await control.leave(owner)
-    assert await log.insert([intent_of(state, 1)], owner=owner) == set()
+    intents = [intent_of(state, number) for number in range(count)]
+    assert await log.insert(intents, owner=owner) == set()
     await control.register(owner)
-    assert len(await log.insert([intent_of(state, 1)], owner=owner)) == 1
+    assert len(await log.insert(intents, owner=owner)) == count
 
 
 async def test_entries_come_back_as_they_went_in(
