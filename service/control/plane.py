@@ -139,7 +139,11 @@ class ControlPlane:
             beat = self._beat_at
             revision, states = await self._store.load()
             aliases = await self._read_aliases(states)
-            is_new = revision != self.view.revision or aliases != self._aliases
+            is_new = (
+                revision != self.view.revision
+                or aliases != self._aliases
+                or self.view.has_all_aliases is self._has_stale_aliases
+            )
             self._aliases = aliases
             self._loaded = revision, states
             self._contact_at = max(self._contact_at, beat)
@@ -226,6 +230,7 @@ class ControlPlane:
                 states,
                 default_stage=self._default_stage,
                 aliases=self._aliases if look is None else look.aliases,
+                has_all_aliases=look is not None or not self._has_stale_aliases,
                 basis=Basis.CONTROL if look is None else look.basis,
                 is_known=self._loaded is not None,
                 read_at=self.view.read_at if is_same else time.monotonic(),
@@ -269,6 +274,7 @@ class ControlPlane:
 
     async def _read_aliases(self, states: Sequence[CollectionState]) -> Mapping[str, str]:
         if not any(state.is_mirrored for state in states):
+            self._has_stale_aliases = False
             return {}
         began = time.monotonic()
         if began < self._aliases_from:

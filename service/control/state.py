@@ -55,7 +55,8 @@ class Basis(StrEnum):
 class View:
     """One snapshot of all control rows, with the leases of the requests that run under it.
 
-    ``is_known`` is false as long as the control table was never read; ``read_at`` is when its states were first seen.
+    ``is_known`` is false as long as the control table was never read; ``read_at`` is when its states were first seen;
+    ``has_all_aliases`` is false while Qdrant does not tell them: a name that is not known may then be a new one.
     """
 
     def __init__(  # noqa: PLR0913 - what a snapshot is made of
@@ -65,6 +66,7 @@ class View:
         *,
         default_stage: Stage,
         aliases: Mapping[str, str] | None = None,
+        has_all_aliases: bool = True,
         basis: Basis = Basis.CONTROL,
         is_known: bool = True,
         read_at: float = 0.0,
@@ -72,6 +74,7 @@ class View:
         self.revision = revision
         self.basis = basis
         self.is_known = is_known
+        self.has_all_aliases = has_all_aliases
         self.read_at = read_at
         self.states: Mapping[str, CollectionState] = {state.name: state for state in states}
         self.aliases: Mapping[str, str] = aliases or {}
@@ -86,6 +89,10 @@ class View:
     def state(self, name: str) -> CollectionState:
         """Return the collection's state; one without a row is in the default stage."""
         return self.states.get(name) or CollectionState(name, self._default_stage)
+
+    def is_named(self, name: str) -> bool:
+        """Say whether a collection or an alias of this name is known."""
+        return name in self.states or name in self.aliases
 
     def physical(self, name: str) -> str:
         """Return the collection that an alias stands for, or the name itself."""

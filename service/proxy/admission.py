@@ -1,4 +1,4 @@
-"""Which requests an instance without Postgres may answer (R6): pure rules on the request and the view."""
+"""Which requests an instance may answer that lacks Postgres (R6) or the aliases (R10): pure rules on call and view."""
 
 from typing import assert_never
 
@@ -7,13 +7,16 @@ from service.proxy.calls import Call, Kind
 from service.stages import Side
 
 _NEVER = "this instance has not reached Postgres yet and does not know which writes are mirrored"
+_UNNAMED = (
+    "Qdrant does not tell its aliases at the moment; this name may stand for a mirrored collection"
+)
 _AWAY = "Postgres cannot be reached, and it is needed for"
 
 
 def refusal(call: Call, view: View) -> str | None:
     """Return why a request cannot be decided under a view, ``None`` when it can."""
     if not view.is_detached:
-        return None
+        return _UNNAMED if _may_be_a_new_alias(call, view) else None
     if not view.is_known and not call.may_repeat:
         return _NEVER
     match call.kind:
@@ -26,6 +29,11 @@ def refusal(call: Call, view: View) -> str | None:
             return f"{_AWAY} aliases" if is_moving or view.needs_target else None
         case _:
             return _of_collection(call.kind, view.state(view.physical(call.collection)), view.basis)
+
+
+def _may_be_a_new_alias(call: Call, view: View) -> bool:
+    changes_points = call.kind in {Kind.WRITE, Kind.REPLACE, Kind.INDEX}
+    return changes_points and not view.has_all_aliases and not view.is_named(call.collection)
 
 
 def _of_collection(kind: Kind, state: CollectionState, basis: Basis) -> str | None:

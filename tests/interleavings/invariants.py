@@ -21,7 +21,7 @@ class Invariant(Enum):
     I3 = "no answered write is lost"
     I4 = "a deleted point does not come back"
     I5 = "Postgres neither fails nor delays a client while the source is right"
-    I6 = "nobody serves or writes under an epoch that a confirmed change has ended"
+    I6 = "nobody serves or writes under the old stage after a confirmed change of the authority"
     I7 = "a read sees what its client was told is done"
 
 
@@ -56,7 +56,7 @@ class Watch:
             raise self._noted[0]
 
     def confirmed(self, epoch: int) -> None:
-        """Note that a stage change was confirmed: who changed the stage has been told so."""
+        """Note that a change that moves the authority was confirmed: who ordered it has been told so."""
         self._confirmed_epoch = max(self._confirmed_epoch, epoch)
 
     def acted(self, epoch: int, what: str) -> None:

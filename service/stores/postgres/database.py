@@ -6,7 +6,7 @@ Works through a transaction pooler: no named prepared statements, no session sta
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -135,10 +135,11 @@ class Database:
     async def _acquired(self, pool: asyncpg.Pool) -> Connection:
         connection, self._kept = self._kept, None
         if connection is not None:
-            if not connection.is_closed() and time.monotonic() < self._kept_until:
+            if _is_idle(connection) and time.monotonic() < self._kept_until:
                 return connection
             # What lay idle for so long may have been cut off silently on the way.
-            connection.terminate()
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
             await pool.release(connection)
         self._waiting += 1
         try:
@@ -152,9 +153,8 @@ class Database:
 
         The way through the pool and back costs more than a small query. Nobody waits for what is kept.
         """
-        if self._kept is not None or self._waiting or self._pool is None:
-            return False
-        if connection.is_closed() or connection.is_in_transaction():
+        is_free = self._kept is None and not self._waiting and self._pool is not None
+        if not (is_free and _is_idle(connection)):
             return False
         self._kept, self._kept_until = connection, time.monotonic() + _KEPT_SECONDS
         return True
@@ -186,6 +186,13 @@ class Database:
                     await pool.close()
         except TimeoutError:
             pool.terminate()
+
+
+def _is_idle(connection: Connection) -> bool:
+    try:
+        return not (connection.is_closed() or connection.is_in_transaction())
+    except asyncpg.InterfaceError:
+        return False  # it was lost, and the pool has taken it back already
 
 
 def is_pooler(dsn: str) -> bool:

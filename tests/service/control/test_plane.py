@@ -172,9 +172,11 @@ async def test_aliases_that_could_not_be_read_are_read_later(
     aliases.names, aliases.error = {"alias": "d"}, SourceUnavailable("is away")
     await control.touch()
     assert (await plane.refresh()).physical("alias") == "c"
+    assert not plane.view.has_all_aliases
     async with running(plane.run()):
         aliases.error = None
         await until(lambda: plane.view.physical("alias") == "d")
+    assert plane.view.has_all_aliases
 
 
 async def test_a_source_that_hangs_does_not_stop_the_plane(

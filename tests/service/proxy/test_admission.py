@@ -100,3 +100,17 @@ def test_the_list_and_the_aliases_need_to_know_everything() -> None:
         False,
         True,
     ]
+
+
+def test_without_the_aliases_an_unknown_name_takes_no_write() -> None:
+    """It may be a new alias of a mirrored collection; sent on, the write would have no intent (R10)."""
+    view = View(
+        1, STATES, default_stage=Stage.OFF, aliases={"alias": "dual"}, has_all_aliases=False
+    )
+    refused = {
+        name
+        for name in ("off", "dual", "live", "alias", "new")
+        if refusal(_call(UPSERT, name), view) is not None
+    }
+    assert refused == {"new"}
+    assert refusal(_call(SCROLL, "new"), view) is None

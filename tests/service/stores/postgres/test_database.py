@@ -127,11 +127,10 @@ async def _backend(database: Database) -> int:
 async def test_nobody_waits_for_a_connection_that_is_kept(database_url: str) -> None:
     """What is given back goes to whoever waits for one, not aside for whoever comes next."""
     database = await Database.open(database_url, max_size=1)
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(2):
-        async with database.connection() as conn:
-            waiting = [tasks.create_task(_backend(database)) for _ in range(3)]
-            await asyncio.sleep(0.01)
-            mine = await conn.fetchval(_WHO)
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(2), database.connection() as conn:
+        waiting = [tasks.create_task(_backend(database)) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        mine = await conn.fetchval(_WHO)
     assert [each.result() for each in waiting] == [mine] * 3
     await database.close()
 
@@ -143,7 +142,7 @@ async def test_a_kept_connection_that_was_lost_is_not_lent(database_url: str) ->
     other = await asyncpg.connect(database_url)
     await other.execute("SELECT pg_terminate_backend($1, 2000)", kept)
     await other.close()
-    await asyncio.sleep(0.05)  # until the end of the connection has been read
+    await asyncio.sleep(0.05)  # the end of the connection is read
     assert await _backend(database) != kept
     await database.close()
 
