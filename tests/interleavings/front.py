@@ -14,7 +14,7 @@ from service.protocol.source_writes import SourceWrites
 from service.protocol.target_writes import TargetAuthority
 from service.proxy.freezing import FreezeQueue
 from service.stages import Side, Stage
-from tests.interleavings.invariants import EPOCH, Watch
+from tests.interleavings.invariants import CONFIRMED, EPOCH, Watch
 from tests.interleavings.ledger import ModelLedger
 from tests.interleavings.source import Qdrant
 from tests.interleavings.writes import Write, operation, request
@@ -73,6 +73,7 @@ class Front:
             await self.queue.pass_through(COLLECTION)
             view = await self.plane.current()
         state = self._decidable(view)
+        CONFIRMED.set(self.watch.confirmed_epoch)
         with view.lease(COLLECTION):
             if state.authority is Side.TARGET:
                 await self._is_owing(state)
@@ -86,7 +87,8 @@ class Front:
             return self._served(state, (await self.qdrant.read([point_id])).get(point_id))
 
     def _served(self, state: CollectionState, found: int | None) -> int | None:
-        self.watch.acted(state.epoch, "a read")
+        # One whose instance stood still meanwhile is as old as its question: it may say what was there then.
+        self.watch.acted(state.epoch, "a read", confirmed=CONFIRMED.get())
         return found
 
     def _decidable(self, view: View) -> CollectionState:

@@ -12,6 +12,9 @@ from enum import Enum
 EPOCH: ContextVar[int] = ContextVar("epoch", default=0)
 """The epoch under which the running request was decided."""
 
+CONFIRMED: ContextVar[int] = ContextVar("confirmed", default=0)
+"""The epoch that was confirmed when the running request was decided."""
+
 
 class Invariant(Enum):
     """What must hold of every history."""
@@ -38,7 +41,7 @@ class Watch:
 
     watched: frozenset[Invariant] = frozenset(Invariant)
     _noted: list[Violation] = field(default_factory=list)
-    _confirmed_epoch: int = 0
+    confirmed_epoch: int = 0
 
     def broken(self, invariant: Invariant, reason: str) -> None:
         """Note that an invariant does not hold."""
@@ -57,12 +60,15 @@ class Watch:
 
     def confirmed(self, epoch: int) -> None:
         """Note that a change that moves the authority was confirmed: who ordered it has been told so."""
-        self._confirmed_epoch = max(self._confirmed_epoch, epoch)
+        self.confirmed_epoch = max(self.confirmed_epoch, epoch)
 
-    def acted(self, epoch: int, what: str) -> None:
-        """I6: note a client's request that took effect at a store, or was read there, under an epoch."""
-        if epoch < self._confirmed_epoch:
+    def acted(self, epoch: int, what: str, *, confirmed: int | None = None) -> None:
+        """I6: note a client's request that took effect at a store, or was read there, under an epoch.
+
+        ``confirmed`` is the epoch that was confirmed when it was decided; without it, now.
+        """
+        newest = self.confirmed_epoch if confirmed is None else confirmed
+        if epoch < newest:
             self.broken(
-                Invariant.I6,
-                f"{what} under epoch {epoch}, and {self._confirmed_epoch} was confirmed before",
+                Invariant.I6, f"{what} under epoch {epoch}, and {newest} was confirmed before"
             )

@@ -32,18 +32,16 @@ async def _while_an_instance_dies(history: History) -> None:
 
 
 async def _while_one_lacks_postgres(history: History) -> None:
-    """One instance has lost Postgres and writes hints; the other one changes the stage, in the end without it."""
+    """One instance has lost Postgres and writes hints while the other one changes the stage."""
     victim, other = history.rig.instances[:2]
-    victim.to_postgres.cut()
-    await history.walk("live", by=other)
-    await asyncio.sleep(0.5)
-    victim.to_postgres.pass_all()
-    await asyncio.sleep(0.5)
-    victim.to_postgres.cut()
-    await asyncio.sleep(1.5)
-    await history.try_stage("shadow", by=other)
-    victim.to_postgres.pass_all()
-    await history.walk("shadow", by=other)
+    for stage in ("live", "shadow"):
+        victim.to_postgres.cut()
+        await asyncio.sleep(1.5)
+        # Refused as long as hints come: their requests may still land, so they wait for the grace period.
+        await history.try_stage(stage, by=other)
+        await asyncio.sleep(0.5)
+        victim.to_postgres.pass_all()
+        await history.walk(stage, by=other)
 
 
 async def _re_created(history: History) -> None:
