@@ -21,7 +21,6 @@ T = TypeVar("T")
 
 _KNOWN_POINTS = 2_000
 _PAIRS = 10
-_COMMITS = 20
 _CLIENTS = 4
 _BATCH = 100
 _BATCHES = 40
@@ -32,6 +31,8 @@ _SETTLE_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 _SWEEPS_SECONDS = 5.0
 
+# It changes nothing and writes an empty record to the log, so that its commit is flushed.
+_EMPTY_COMMIT = "SELECT pg_logical_emit_message(true, '', '')"
 _INTENTS = """
     INSERT INTO vecferry.intents (id, generation, epoch, owner, behind, owed, keys, cause)
     SELECT w.id, c.generation, c.epoch, i.id, 'target', true, w.keys, 'bench'
@@ -58,21 +59,23 @@ async def _added(rig: Rig) -> AsyncIterator[Pair]:
         url = f"{rig.proxy}/collections/{name}/points?wait=true"
         return await _ms(rig.send("PUT", url, body))
 
+    connection = await asyncpg.connect(rig.dsn)
+    commits: list[float] = []
+
     async def added_ms() -> float:
         off, dual = [], []
+        commits.clear()
         for _ in range(_PAIRS):
             off.append(await upsert_ms("bench_added_off"))
+            # Where the intent's own commit stands: after other writes to the same disk.
+            commits.append(await _ms(connection.execute(_EMPTY_COMMIT)))
             dual.append(await upsert_ms("bench_added_dual"))
         return median(dual) - median(off)
 
-    connection = await asyncpg.connect(rig.dsn)
+    async def commit_ms() -> float:
+        return median(commits)
+
     try:
-
-        async def commit_ms() -> float:
-            # It changes nothing and writes an empty record to the log, so that its commit is flushed.
-            empty = "SELECT pg_logical_emit_message(true, '', '')"
-            return median([await _ms(connection.execute(empty)) for _ in range(_COMMITS)])
-
         yield Pair(added_ms, commit_ms)
     finally:
         await connection.close()
