@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from service.cancellation import end_if_cancelled
 from service.model.ids import PointId, decode_key, encode_key
 from service.model.points import Point
 from service.protocol.ledger import Fetch, Push
@@ -55,6 +56,7 @@ async def copied(
                 bad |= refused
                 undecided += untried
     except ExceptionGroup as errors:
+        end_if_cancelled()
         raise errors.exceptions[0] from None
     return bad, undecided
 

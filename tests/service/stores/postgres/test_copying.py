@@ -109,6 +109,27 @@ async def test_a_part_that_cannot_be_read_undoes_all(
     assert await ledger(database) == {whole.id}
 
 
+async def test_a_resync_that_fails_as_it_is_cancelled_ends(
+    log: PostgresIntents, control: PostgresControl, owner: UUID
+) -> None:
+    """The read's error does not hide that the instance stops."""
+    state = await staged(control, Stage.DUALWRITE)
+    whole = intent_of(state, 1)
+    await log.insert([whole], owner=owner)
+
+    async def fetch(ids: Sequence[PointId]) -> Sequence[Point]:
+        resync.cancel()
+        message = "is away"
+        raise SourceUnavailable(message)
+
+    async def settle() -> None:
+        await resynced(log, state, [whole], fetch)
+
+    async with asyncio.TaskGroup() as tasks:
+        resync = tasks.create_task(settle())
+    assert resync.cancelled()
+
+
 async def test_refused_points_are_set_apart_in_every_part(
     log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database
 ) -> None:
