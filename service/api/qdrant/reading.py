@@ -14,13 +14,19 @@ NO_SELECTOR = "Either list of point ids or filter must be provided"
 
 def loads(body: bytes) -> object:
     """Parse strict JSON: no NaN, no Infinity, no trailing commas, no deep nesting. Raises ``MalformedBody``."""
+    value = loads_forwarded(body)
+    if is_too_deep(body):
+        reason = "recursion limit exceeded"
+        raise MalformedBody(reason)
+    return value
+
+
+def loads_forwarded(body: bytes) -> object:
+    """Parse the JSON of a body that goes on to Qdrant, which refuses what nests too deep by itself."""
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedBody(str(error)) from None
-    if is_too_deep(body):
-        reason = "recursion limit exceeded"
-        raise MalformedBody(reason)
     return value
 
 

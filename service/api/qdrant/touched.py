@@ -9,7 +9,13 @@ from typing import Any, assert_never
 
 from service.api.qdrant.kinds import BATCH_ROUTE, WRITE_ROUTES, WriteKind
 from service.api.qdrant.paths import malformed
-from service.api.qdrant.reading import NO_SELECTOR, as_object, as_point_id, loads, required_list
+from service.api.qdrant.reading import (
+    NO_SELECTOR,
+    as_object,
+    as_point_id,
+    loads_forwarded,
+    required_list,
+)
 from service.model.ids import PointId
 
 
@@ -34,10 +40,10 @@ def touched(method: str, path_suffix: str, body: bytes) -> tuple[Touched, ...] |
     """
     route = (method.upper(), path_suffix.rstrip("/"))
     if route == BATCH_ROUTE:
-        operations = required_list(as_object(loads(body)), "operations")
+        operations = required_list(as_object(loads_forwarded(body)), "operations")
         return tuple(_of_batch(operation) for operation in operations)
     kind = WRITE_ROUTES.get(route)
-    return None if kind is None else (_of(kind, as_object(loads(body))),)
+    return None if kind is None else (_of(kind, as_object(loads_forwarded(body))),)
 
 
 def _of_batch(operation: object) -> Touched:
