@@ -15,8 +15,5 @@ async def together(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]
             one = owner.create_task(first)
             two = owner.create_task(second)
     except ExceptionGroup as errors:
-        # Until Python 3.13 the group forgets a cancellation that came together with the error.
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise asyncio.CancelledError from None
         raise errors.exceptions[0] from None
     return one.result(), two.result()

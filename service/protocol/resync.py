@@ -14,7 +14,6 @@ from uuid import UUID
 
 import structlog
 
-from service.cancellation import end_if_cancelled
 from service.errors import CollectionNotFound, SourceUnavailable, VecferryError
 from service.metrics import ProxyMetrics
 from service.model.ids import PointId, decode_key
@@ -191,7 +190,6 @@ class Resyncer:
 
     async def _work_on(self) -> None:
         while True:
-            end_if_cancelled()
             batch = self._lanes.take(time.monotonic())
             if batch is None:
                 self._work.clear()

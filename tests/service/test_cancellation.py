@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from service.cancellation import end_if_cancelled
 
 
@@ -14,18 +16,24 @@ async def test_a_lost_cancellation_is_found() -> None:
 
     async def loop() -> None:
         while True:
-            end_if_cancelled()
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(fail())
+                    await tasks.create_task(fail())
             except ExceptionGroup:
-                await asyncio.sleep(0)
+                end_if_cancelled()
 
     async with asyncio.timeout(1.0), asyncio.TaskGroup() as owner:
         looping = owner.create_task(loop())
     assert looping.cancelled()
 
 
-async def test_nothing_happens_otherwise() -> None:
+async def test_an_error_alone_ends_nothing() -> None:
     """A task that nobody asked to end goes on."""
+
+    async def fail() -> None:
+        raise ValueError
+
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.TaskGroup() as tasks:
+            await tasks.create_task(fail())
     end_if_cancelled()
