@@ -1,14 +1,6 @@
 """The source's side of a change of a whole collection: what it is there, and making it what the target says."""
 
-from http import HTTPStatus
-
-from service.errors import (
-    CollectionNotFound,
-    RequestError,
-    SourceUnavailable,
-    StoreAnswered,
-    VecferryError,
-)
+from service.errors import CollectionNotFound, SourceUnavailable
 from service.model.qdrant import UpdateStatus
 from service.protocol.description import (
     Description,
@@ -17,8 +9,6 @@ from service.protocol.description import (
     parameter_changes,
 )
 from service.protocol.mirrors import BarrierStore
-
-_PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 async def description(source: BarrierStore, name: str) -> Description | None:
@@ -62,22 +52,3 @@ async def impose(
         if result.status is not UpdateStatus.COMPLETED:
             reason = f"answered a change of a payload index with {result.status}"
             raise SourceUnavailable(reason)
-
-
-def may_still_land(error: VecferryError) -> bool:
-    """Say whether a change of the source that failed so may yet take effect (R1)."""
-    match error:
-        case SourceUnavailable():
-            return error.may_have_applied
-        case StoreAnswered():
-            return not is_refusal(error)
-        case _:
-            return False
-
-
-def is_refusal(error: VecferryError) -> bool:
-    """Say whether a store refused the change, rather than was away."""
-    if isinstance(error, StoreAnswered):
-        is_clients = HTTPStatus.BAD_REQUEST <= error.code < HTTPStatus.INTERNAL_SERVER_ERROR
-        return is_clients and error.code not in _PASSING
-    return isinstance(error, RequestError)

@@ -22,10 +22,13 @@ def outcome(status: int, body: bytes) -> Outcome:
     """Classify an answer to a ``wait=true`` write (single or batch)."""
     if status == HTTPStatus.OK:
         return Outcome.ENDED if _all_completed(body) else Outcome.QUEUED
+    return Outcome.ENDED if has_ended(status) else Outcome.UNKNOWN
+
+
+def has_ended(status: int) -> bool:
+    """Say whether an error answer is a write's end: every refusal is, a time-out and a fault are not."""
     is_refusal = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    if is_refusal and status != HTTPStatus.REQUEST_TIMEOUT:
-        return Outcome.ENDED
-    return Outcome.UNKNOWN
+    return is_refusal and status != HTTPStatus.REQUEST_TIMEOUT
 
 
 def as_acknowledged(body: bytes) -> bytes:

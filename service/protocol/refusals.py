@@ -12,6 +12,7 @@ from service.errors import (
     TargetRefused,
     VecferryError,
 )
+from service.protocol.outcome import has_ended
 
 MOST_TRIES = 200
 """How often one resync tries parts of what was refused; what is undecided then waits for the next one."""
@@ -46,12 +47,12 @@ def is_refusal(error: Exception) -> bool:
 
 
 def may_still_land(error: Exception) -> bool:
-    """Say whether a push that failed so may yet take effect (R1)."""
+    """Say whether a change of the source that failed so may yet take effect (R1)."""
     match error:
         case SourceUnavailable():
             return error.may_have_applied
         case StoreAnswered():
-            return not is_refusal(error)
+            return not has_ended(error.code)
         case _:
             return False
 

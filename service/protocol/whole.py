@@ -18,12 +18,20 @@ import structlog
 
 from service.control.plane import ControlPlane
 from service.control.state import CollectionState
-from service.errors import Overloaded, Refusal, SourceUnavailable, StageError, VecferryError
+from service.errors import (
+    CollectionNotFound,
+    Overloaded,
+    Refusal,
+    SourceUnavailable,
+    StageError,
+    VecferryError,
+)
 from service.metrics import ProxyMetrics
 from service.protocol import imposing
 from service.protocol.description import Description
 from service.protocol.mirrors import BarrierStore
 from service.protocol.outcome import Outcome
+from service.protocol.refusals import is_refusal, may_still_land
 from service.protocol.whole_log import Ended, Refused, WholeIntent, WholeLog
 from service.stages import Side
 from service.steps import Step, reached
@@ -292,11 +300,12 @@ class WholeChanges:
         turn = _turn(intent)
         times = self._failures[turn] = self._failures.get(turn, 0) + 1
         delay = min(0.25 * 2**times, _LONGEST_DELAY_SECONDS)
-        if error is not None and intent.behind is Side.SOURCE and imposing.may_still_land(error):
+        if error is not None and intent.behind is Side.SOURCE and may_still_land(error):
             # It could undo what is done meanwhile: nothing is, until it no longer can (R8).
             delay = self._grace_seconds
         self._not_before[turn] = time.monotonic() + delay
-        if error is None or not imposing.is_refusal(error):
+        # A collection that is missing where it should only be changed is the operator's business, too.
+        if error is None or not (is_refusal(error) or isinstance(error, CollectionNotFound)):
             return
         try:
             await self._log.failed(intent, str(error))

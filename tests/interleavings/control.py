@@ -18,6 +18,10 @@ from tests.interleavings.postgres import ControlRow, Lock, Postgres, Tables, Tra
 
 _REVISION = Lock("revision")
 
+_NO_WHOLE_COLLECTIONS = (
+    "a history made or dropped a collection; the model of Postgres has no such statements"
+)
+
 
 class ModelControl:
     """``ControlStore`` for collections that are there from the beginning."""
@@ -162,7 +166,7 @@ class ModelControl:
             backfilled=True, frozen=row.frozen_until > self._now,
         )  # fmt: skip
 
-    # ---- collections are neither made nor dropped here
+    # ---- for the port: no history makes or drops a collection, so a call is a mistake of the history's
 
     async def arm(
         self,
@@ -173,25 +177,25 @@ class ModelControl:
         is_new: bool,
         before: CollectionState | None = None,
     ) -> int:
-        raise NotImplementedError
+        raise AssertionError(_NO_WHOLE_COLLECTIONS)
 
     async def adopt_target(self, name: str, config: CreateCollection, *, actor: str) -> int:
-        raise NotImplementedError
+        raise AssertionError(_NO_WHOLE_COLLECTIONS)
 
     async def keep_off(self, name: str, *, actor: str) -> int:
-        raise NotImplementedError
+        raise AssertionError(_NO_WHOLE_COLLECTIONS)
 
     async def abandon(self, before: CollectionState, *, actor: str) -> int:
-        raise NotImplementedError
+        raise AssertionError(_NO_WHOLE_COLLECTIONS)
 
     async def drop_generation(self, generation: int) -> None:
-        raise NotImplementedError
+        raise AssertionError(_NO_WHOLE_COLLECTIONS)
 
     async def retire(self, name: str, *, actor: str) -> int:
-        raise NotImplementedError
+        raise AssertionError(_NO_WHOLE_COLLECTIONS)
 
     async def mark_backfilled(self, name: str, generation: int) -> int:
-        raise NotImplementedError
+        raise AssertionError(_NO_WHOLE_COLLECTIONS)
 
 
 def _put(tables: Tables, row: ControlRow) -> None:

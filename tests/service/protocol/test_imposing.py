@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.errors import CollectionNotFound, SourceUnavailable, StoreAnswered, Unsupported
+from service.errors import CollectionNotFound, SourceUnavailable
 from service.model.ids import PointId
 from service.model.operations import Operation, UpdateResult, Upsert
 from service.model.qdrant import (
@@ -94,21 +94,3 @@ async def test_without_a_collection_there_is_no_queue() -> None:
     await source.create_collection("c", CONFIG)
     await imposing.drained(source, "c")
     assert source.drained == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "lands", "refused"),
-    [
-        (SourceUnavailable("did not answer"), True, False),
-        (SourceUnavailable("cannot be reached", may_have_applied=False), False, False),
-        (StoreAnswered(500, b""), True, False),
-        (StoreAnswered(408, b""), True, False),
-        (StoreAnswered(400, b""), False, True),
-        (Unsupported("index"), False, True),
-        (CollectionNotFound("c"), False, True),
-    ],
-)
-def test_what_a_failure_says(error: SourceUnavailable, *, lands: bool, refused: bool) -> None:
-    """A change that may land later is waited for; a refusal is noted in the ledger."""
-    assert imposing.may_still_land(error) is lands
-    assert imposing.is_refusal(error) is refused

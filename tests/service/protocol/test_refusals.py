@@ -61,6 +61,8 @@ def test_absence_is_no_refusal(error: Exception, expected: bool) -> None:
         (StoreAnswered(500, b"{}"), True),
         (StoreAnswered(408, b"{}"), True),
         (StoreAnswered(400, b"{}"), False),
+        (StoreAnswered(403, b"{}"), False),
+        (StoreAnswered(429, b"{}"), False),
         (TargetUnavailable("is away"), False),
         (CollectionNotFound("c"), False),
     ],

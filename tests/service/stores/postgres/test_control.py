@@ -26,12 +26,6 @@ from tests.service.stores.postgres.staged import (
 )
 
 
-@pytest.fixture
-def control(database: Database) -> PostgresControl:
-    """The control table of a fresh database."""
-    return PostgresControl(database)
-
-
 async def _audit(database: Database) -> list[tuple[object, ...]]:
     async with database.connection() as connection:
         rows = await connection.fetch(

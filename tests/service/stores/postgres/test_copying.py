@@ -22,27 +22,8 @@ from tests.service.stores.postgres.staged import (
     ledger,
     numbers,
     point,
-    registered,
     staged,
 )
-
-
-@pytest.fixture
-def control(database: Database) -> PostgresControl:
-    """The control table of a fresh database."""
-    return PostgresControl(database)
-
-
-@pytest.fixture
-def log(database: Database) -> PostgresIntents:
-    """The ledger of a fresh database."""
-    return PostgresIntents(database)
-
-
-@pytest.fixture
-async def owner(control: PostgresControl) -> UUID:
-    """A live instance."""
-    return await registered(control)
 
 
 @pytest.fixture

@@ -19,28 +19,15 @@ from tests.service.stores.postgres.staged import (
     ledger,
     numbers,
     point,
-    registered,
     staged,
     until_one_waits,
 )
 
 
 @pytest.fixture
-def control(database: Database) -> PostgresControl:
-    """The control table of a fresh database."""
-    return PostgresControl(database)
-
-
-@pytest.fixture
 def store(database: Database) -> FencedPgStore:
     """The store whose writes are fenced."""
     return FencedPgStore(database)
-
-
-@pytest.fixture
-async def owner(control: PostgresControl) -> UUID:
-    """A live instance."""
-    return await registered(control)
 
 
 async def test_data_and_outbox_commit_together(

@@ -27,21 +27,9 @@ from tests.service.stores.postgres.staged import (
 
 
 @pytest.fixture
-def control(database: Database) -> PostgresControl:
-    """The control table of a fresh database."""
-    return PostgresControl(database)
-
-
-@pytest.fixture
 def hinted(database: Database) -> PostgresHinted:
     """Where hints go."""
     return PostgresHinted(database)
-
-
-@pytest.fixture
-async def owner(control: PostgresControl) -> UUID:
-    """A live instance."""
-    return await registered(control)
 
 
 async def rows(database: Database) -> list[dict[str, Any]]:

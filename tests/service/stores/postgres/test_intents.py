@@ -23,24 +23,6 @@ from tests.service.stores.postgres.staged import (
 )
 
 
-@pytest.fixture
-def control(database: Database) -> PostgresControl:
-    """The control table of a fresh database."""
-    return PostgresControl(database)
-
-
-@pytest.fixture
-def log(database: Database) -> PostgresIntents:
-    """The ledger of a fresh database."""
-    return PostgresIntents(database)
-
-
-@pytest.fixture
-async def owner(control: PostgresControl) -> UUID:
-    """A live instance."""
-    return await registered(control)
-
-
 async def test_only_intents_of_the_current_epoch_are_taken(
     log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database
 ) -> None:

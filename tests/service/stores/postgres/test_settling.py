@@ -34,24 +34,6 @@ from tests.service.stores.postgres.staged import (
 )
 
 
-@pytest.fixture
-def control(database: Database) -> PostgresControl:
-    """The control table of a fresh database."""
-    return PostgresControl(database)
-
-
-@pytest.fixture
-def log(database: Database) -> PostgresIntents:
-    """The ledger of a fresh database."""
-    return PostgresIntents(database)
-
-
-@pytest.fixture
-async def owner(control: PostgresControl) -> UUID:
-    """A live instance."""
-    return await registered(control)
-
-
 async def test_a_resync_copies_what_the_source_has(
     log: PostgresIntents, control: PostgresControl, owner: UUID, database: Database
 ) -> None:

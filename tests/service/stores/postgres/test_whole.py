@@ -32,12 +32,6 @@ OTHER = CreateCollection(vectors=VectorParams(size=3, distance=Distance.DOT))
 
 
 @pytest.fixture
-def control(database: Database) -> PostgresControl:
-    """The control table."""
-    return PostgresControl(database)
-
-
-@pytest.fixture
 def log(database: Database) -> PostgresWhole:
     """The ``*`` intents."""
     return PostgresWhole(database)
@@ -47,12 +41,6 @@ def log(database: Database) -> PostgresWhole:
 def owned(database: Database) -> PgCollections:
     """Changes while Postgres is right."""
     return PgCollections(database)
-
-
-@pytest.fixture
-async def owner(control: PostgresControl) -> UUID:
-    """A live instance."""
-    return await registered(control)
 
 
 def _intent(state: CollectionState, *, replaces: bool = True) -> WholeIntent:
