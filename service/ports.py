@@ -1,13 +1,16 @@
 """The interfaces between the layers. Stores implement them, everything else depends on them."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from service.model.operations import Operation, UpdateResult
-from service.model.points import Hit, Page, Record
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
+    AliasOperations,
     CollectionInfo,
     CountRequest,
     CreateCollection,
+    FacetRequest,
     PointRequest,
     QueryRequest,
     ScrollRequest,
@@ -63,6 +66,18 @@ class VectorStore(PointReader, Protocol):
 
     async def delete_collection(self, name: str) -> bool:
         """Drop the collection; false when it was not there."""
+        ...
+
+    async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
+        """Return the values of a field with their counts, the most frequent first; ``limit`` defaults to 10."""
+        ...
+
+    async def aliases(self) -> dict[str, str]:
+        """Return the collection that every alias stands for."""
+        ...
+
+    async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
+        """Make, drop and rename aliases, all or none. Raises ``CollectionNotFound`` and ``WrongInput``."""
         ...
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:

@@ -1,15 +1,17 @@
 """``ShadowStore``: a store whose searches are sampled for comparison with the other store."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from service.model.operations import Operation, UpdateResult
-from service.model.points import Hit, Page, Record
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
+    AliasOperations,
     CollectionInfo,
     CountRequest,
     CreateCollection,
+    FacetRequest,
     PointRequest,
     QueryRequest,
     ScrollRequest,
@@ -85,6 +87,18 @@ class ShadowStore:
     async def count(self, collection: str, request: CountRequest) -> int:
         """Delegate."""
         return await self._control.count(collection, request)
+
+    async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
+        """Delegate."""
+        return await self._control.facet(collection, request)
+
+    async def aliases(self) -> dict[str, str]:
+        """Delegate."""
+        return await self._control.aliases()
+
+    async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
+        """Delegate."""
+        return await self._control.change_aliases(actions)
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
         """Delegate."""

@@ -1,5 +1,6 @@
 """Fakes at port level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,14 +25,18 @@ from service.model.operations import (
     UpdateVectors,
     Upsert,
 )
-from service.model.points import UNNAMED, FloatArray, Hit, Page, Payload, Point, Record
+from service.model.points import UNNAMED, FacetHit, FloatArray, Hit, Page, Payload, Point, Record
 from service.model.qdrant import (
+    AliasOperations,
     CollectionConfig,
     CollectionInfo,
     CollectionParams,
     CollectionStatus,
     CountRequest,
+    CreateAliasOperation,
     CreateCollection,
+    DeleteAliasOperation,
+    FacetRequest,
     FieldCondition,
     Filter,
     HasIdCondition,
@@ -42,6 +47,7 @@ from service.model.qdrant import (
     OptimizersStatusOneOf,
     PointRequest,
     QueryRequest,
+    RenameAliasOperation,
     ScrollRequest,
     UpdateCollection,
     UpdateStatus,
@@ -84,6 +90,8 @@ class MemoryStore:
         self._collections: dict[str, _Collection] = {}
         self.applied: list[tuple[Operation, bool]] = []
         self.queries: list[QueryRequest] = []
+        self.facets: list[tuple[str, FacetRequest]] = []
+        self.alias_names: dict[str, str] = {}
 
     async def collections(self) -> list[str]:
         return sorted(self._collections)
@@ -166,6 +174,25 @@ class MemoryStore:
         hits.sort(key=lambda hit: -hit[0])
         start = request.offset or 0
         return [_hit(score, p, request) for score, p in hits[start : start + (request.limit or 10)]]
+
+    async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
+        self.facets.append((collection, request))
+        return [FacetHit("a", 2), FacetHit(1, 1)]
+
+    async def aliases(self) -> dict[str, str]:
+        return dict(self.alias_names)
+
+    async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
+        for action in actions:
+            match action:
+                case CreateAliasOperation(create_alias=made):
+                    self.alias_names[made.alias_name] = made.collection_name
+                case DeleteAliasOperation(delete_alias=dropped):
+                    self.alias_names.pop(dropped.alias_name, None)
+                case RenameAliasOperation(rename_alias=moved):
+                    name = self.alias_names.pop(moved.old_alias_name)
+                    self.alias_names[moved.new_alias_name] = name
+        return True
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
         target = self._get(collection)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from service.model.ids import PointId
 from service.model.points import Payload, Point, Vectors
-from service.model.qdrant import Filter, UpdateMode, UpdateStatus
+from service.model.qdrant import Filter, UpdateMode, UpdateStatus, VectorNameConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,21 @@ class DeleteIndex:
     field: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CreateVector:
+    """Add a named vector to the collection; no point has it yet."""
+
+    name: str
+    config: VectorNameConfig
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteVector:
+    """Remove a named vector from the collection and from all its points."""
+
+    name: str
+
+
 Operation: TypeAlias = (
     Upsert
     | Delete
@@ -121,6 +136,8 @@ Operation: TypeAlias = (
     | ClearPayload
     | CreateIndex
     | DeleteIndex
+    | CreateVector
+    | DeleteVector
 )
 
 

@@ -42,11 +42,15 @@ class Point:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """A point as it is read; what was not asked for is ``None``."""
+    """A point as it is read; what was not asked for is ``None``.
+
+    ``order_value`` is the value that it was ordered by: a number, or microseconds since 1970 for a moment.
+    """
 
     id: PointId
     payload: Payload | None = None
     vectors: Vectors | None = None
+    order_value: int | float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +62,7 @@ class Hit:
     version: int = 0
     payload: Payload | None = None
     vectors: Vectors | None = None
+    order_value: int | float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,3 +71,29 @@ class Page:
 
     records: list[Record]
     next_id: PointId | None
+
+
+@dataclass(frozen=True, slots=True)
+class FacetHit:
+    """A value of a payload field and the number of points that have it."""
+
+    value: str | int | bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """The best hits of one group; ``lookup`` is the point of another collection that has the group's id."""
+
+    id: str | int
+    hits: list[Hit]
+    lookup: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Two points of a distance matrix and their score."""
+
+    a: PointId
+    b: PointId
+    score: float

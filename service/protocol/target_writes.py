@@ -14,11 +14,13 @@ from service.control.state import CollectionState
 from service.errors import CollectionNotFound, StaleEpoch
 from service.metrics import ProxyMetrics
 from service.model.operations import CreateIndex, DeleteIndex, Operation, UpdateResult
-from service.model.points import Hit, Page, Record
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
+    AliasOperations,
     CollectionInfo,
     CountRequest,
     CreateCollection,
+    FacetRequest,
     PointRequest,
     QueryRequest,
     ScrollRequest,
@@ -199,6 +201,18 @@ class TargetAuthority:
     async def count(self, collection: str, request: CountRequest) -> int:
         """Return the number of points that match."""
         return await self._target.count(collection, request)
+
+    async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
+        """Return the values of a field with their counts."""
+        return await self._target.facet(collection, request)
+
+    async def aliases(self) -> dict[str, str]:
+        """Return the collection that every alias stands for."""
+        return await self._target.aliases()
+
+    async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
+        """Make, drop and rename aliases, all or none."""
+        return await self._target.change_aliases(actions)
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points."""

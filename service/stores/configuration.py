@@ -4,6 +4,8 @@ Its vectors, the configuration as Qdrant echoes it, and the request that a PATCH
 """
 
 from collections.abc import Container
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -14,8 +16,11 @@ from service.model.qdrant import (
     CollectionConfig,
     CollectionParams,
     CreateCollection,
+    Datatype,
     Disabled,
+    Distance,
     HnswConfig,
+    Modifier,
     OptimizersConfig,
     SparseVectorParams,
     UpdateCollection,
@@ -48,6 +53,42 @@ def vector_params(request: CreateCollection) -> dict[str, VectorParams]:
             return {UNNAMED: params}
         case named:
             return dict(named)
+
+
+class VectorKind(StrEnum):
+    """What a named vector holds."""
+
+    DENSE = "dense"
+    MULTI = "multi"
+    SPARSE = "sparse"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSpec:
+    """What a vector of one name must look like and how it is compared; ``size`` is 0 for sparse ones."""
+
+    kind: VectorKind
+    size: int = 0
+    distance: Distance = Distance.DOT
+    datatype: Datatype = Datatype.FLOAT32
+    has_idf: bool = False
+
+
+def vector_specs(request: CreateCollection) -> dict[str, VectorSpec]:
+    """Return what each vector of the collection must look like."""
+    specs = {
+        name: VectorSpec(
+            VectorKind.SPARSE,
+            datatype=(params.index and params.index.datatype) or Datatype.FLOAT32,
+            has_idf=params.modifier is Modifier.IDF,
+        )
+        for name, params in (request.sparse_vectors or {}).items()
+    }
+    for name, params in vector_params(request).items():
+        kind = VectorKind.MULTI if params.multivector_config else VectorKind.DENSE
+        datatype = params.datatype or Datatype.FLOAT32
+        specs[name] = VectorSpec(kind, params.size, params.distance, datatype)
+    return specs
 
 
 def hnsw_config(request: CreateCollection, vector: str | None = None) -> HnswConfig:

@@ -4,8 +4,9 @@ Rule 1: every condition made here is true or false, never NULL, so that ``must_n
 Rule 2: what cannot be answered exactly raises ``Unsupported`` with its path in the request; nothing is skipped.
 """
 
-from dataclasses import dataclass
-from typing import assert_never
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, assert_never
 
 from service.errors import Unsupported
 from service.model.qdrant import (
@@ -41,10 +42,15 @@ from service.translate.sql import FALSE, TRUE, Argument, Sql, join, negate, sql
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The columns a condition looks at."""
+    """What a condition looks at: two columns, the payload indexes, and the vectors that a point can have.
+
+    ``schema`` has the ``field_schema`` of every indexed field, ``vectors`` the condition that the point has a vector.
+    """
 
     key: Sql
     payload: Sql
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    vectors: Mapping[str, Sql] = field(default_factory=dict)
 
 
 def filter_sql(wanted: Filter | None, row: Row, where: str = "filter") -> Sql:

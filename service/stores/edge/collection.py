@@ -22,15 +22,10 @@ from service.model.qdrant import (
     UpdateCollection,
     UpdateStatus,
 )
-from service.stores.configuration import updated, vector_params
+from service.stores.configuration import updated, vector_params, vector_specs
 from service.stores.edge import reads
 from service.stores.edge.booleans import boolean_matches
-from service.stores.edge.config import (
-    PLACEHOLDER,
-    engine_config,
-    placeholder_config,
-    vector_specs,
-)
+from service.stores.edge.config import PLACEHOLDER, engine_config, placeholder_config
 from service.stores.edge.failures import engine_errors
 from service.stores.edge.journal import Journal
 from service.stores.edge.manifest import FILE as MANIFEST

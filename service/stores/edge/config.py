@@ -1,7 +1,5 @@
 """A collection's creation request as the engine takes it."""
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import qdrant_edge as edge
@@ -26,31 +24,6 @@ PLACEHOLDER = "vecferry-placeholder"
 """The engine wants at least one vector at creation; this one is removed again at once."""
 
 SEARCH_THREADS = 1
-
-
-class Kind(StrEnum):
-    """What a named vector holds."""
-
-    DENSE = "dense"
-    MULTI = "multi"
-    SPARSE = "sparse"
-
-
-@dataclass(frozen=True, slots=True)
-class VectorSpec:
-    """What a vector of this name must look like; ``size`` is 0 for sparse ones."""
-
-    kind: Kind
-    size: int = 0
-
-
-def vector_specs(request: CreateCollection) -> dict[str, VectorSpec]:
-    """Return what each vector of the collection must look like."""
-    specs = {name: VectorSpec(Kind.SPARSE) for name in request.sparse_vectors or {}}
-    for name, params in vector_params(request).items():
-        kind = Kind.MULTI if params.multivector_config else Kind.DENSE
-        specs[name] = VectorSpec(kind, params.size)
-    return specs
 
 
 def engine_config(request: CreateCollection) -> edge.EdgeConfig:

@@ -22,8 +22,8 @@ from service.model.operations import (
     UpdateVectors,
     Upsert,
 )
+from service.stores.configuration import VectorSpec
 from service.stores.edge.booleans import BooleanMatches
-from service.stores.edge.config import VectorSpec
 from service.stores.edge.enums import engine_enum
 from service.stores.edge.filters import engine_filter
 from service.stores.edge.indexes import engine_schema

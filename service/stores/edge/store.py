@@ -7,17 +7,20 @@ that every process inherits, so that it stays locked until the last one has ende
 import asyncio
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, Unsupported
 from service.model.operations import Operation, UpdateResult
-from service.model.points import Hit, Page, Record
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
+    AliasOperations,
     CollectionInfo,
     CountRequest,
     CreateCollection,
+    FacetRequest,
     PointRequest,
     QueryRequest,
     ScrollRequest,
@@ -122,6 +125,18 @@ class EdgeStore:
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""
         return await self._of(collection).ask(calls.Query(collection, request))
+
+    async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
+        """Return the values of a field with their counts."""
+        raise Unsupported("facet")
+
+    async def aliases(self) -> dict[str, str]:
+        """Return the collection that every alias stands for."""
+        return {}
+
+    async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
+        """Make, drop and rename aliases, all or none."""
+        raise Unsupported("actions")
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
         """Apply one change; without ``wait`` it is durable but visible only a little later."""

@@ -19,7 +19,7 @@ from service.model.points import (
     VectorValue,
 )
 from service.model.qdrant import PayloadSelectorExclude, PayloadSelectorInclude
-from service.stores.edge.config import Kind, VectorSpec
+from service.stores.configuration import VectorKind, VectorSpec
 
 
 def canonical_id(value: object) -> PointId:
@@ -42,11 +42,11 @@ def check_vectors(vectors: Vectors, specs: Mapping[str, VectorSpec]) -> None:
 
 
 def _check_vector(name: str, value: VectorValue, spec: VectorSpec) -> None:
-    if isinstance(value, SparseVector) != (spec.kind is Kind.SPARSE):
+    if isinstance(value, SparseVector) != (spec.kind is VectorKind.SPARSE):
         raise WrongInput("Conversion between sparse and regular vectors failed")
     if isinstance(value, SparseVector):
         return
-    if value.ndim != 1 and spec.kind is Kind.DENSE:
+    if value.ndim != 1 and spec.kind is VectorKind.DENSE:
         raise WrongInput("Conversion between multi and regular vectors failed")
     if value.shape[-1] != spec.size or not value.size:
         whose = f" for vector '{name}'" if name else ""

@@ -13,8 +13,9 @@ import orjson
 
 from service.errors import CollectionExists, CollectionNotFound, Unsupported
 from service.model.qdrant import CreateCollection, Datatype, Distance
-from service.stores.configuration import vector_params
+from service.stores.configuration import VectorSpec, vector_params, vector_specs
 from service.stores.postgres.database import Connection
+from service.translate.filters import Row
 from service.translate.sql import Identifier, Sql, number, sql
 
 MAX_DIMENSIONS = 16_000
@@ -37,9 +38,18 @@ class VectorTable:
 
     name: str
     table: Identifier
-    size: int
-    distance: Distance
+    spec: VectorSpec
     extension: str
+
+    @property
+    def size(self) -> int:
+        """The number of dimensions."""
+        return self.spec.size
+
+    @property
+    def distance(self) -> Distance:
+        """How vectors are compared."""
+        return self.spec.distance
 
     @property
     def type(self) -> Identifier:
@@ -69,6 +79,19 @@ class CollectionTables:
     vectors: Mapping[str, VectorTable]
     payload_schema: Mapping[str, Any] = field(default_factory=dict)
     """The ``field_schema`` of every field that has a payload index."""
+
+    @property
+    def row(self) -> Row:
+        """What a filter looks at when the points' table has the alias ``p``."""
+        return Row(
+            key=sql("p.key"),
+            payload=sql("p.payload"),
+            schema=self.payload_schema,
+            vectors={
+                name: sql("EXISTS (SELECT FROM ", vector.table, " AS h WHERE h.key = p.key)")
+                for name, vector in self.vectors.items()
+            },
+        )
 
 
 async def get(conn: Connection, name: str) -> CollectionTables:
@@ -233,7 +256,7 @@ def _parsed(  # noqa: PLR0917 - the columns
     extension: str,
 ) -> CollectionTables:
     request = CreateCollection.model_validate_json(config)
-    params = vector_params(request)
+    specs = vector_specs(request)
     return CollectionTables(
         id=collection_id,
         name=name,
@@ -243,8 +266,7 @@ def _parsed(  # noqa: PLR0917 - the columns
             vector: VectorTable(
                 name=vector,
                 table=Identifier((_SCHEMA, f"vectors_{collection_id}_{number}")),
-                size=params[vector].size,
-                distance=params[vector].distance,
+                spec=specs[vector],
                 extension=extension,
             )
             for number, vector in enumerate(vectors)

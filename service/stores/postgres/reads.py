@@ -18,12 +18,9 @@ from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.database import Connection
 from service.stores.postgres.vectors import vector_table
-from service.translate.filters import Row, filter_sql
+from service.translate.filters import filter_sql
 from service.translate.projection import Projection, projection
 from service.translate.sql import TRUE, Argument, Sql, number, sql
-
-POINT = Row(key=sql("p.key"), payload=sql("p.payload"))
-"""The columns a filter looks at when the points' table has the alias ``p``."""
 
 _PAGE = 10
 
@@ -135,7 +132,7 @@ async def scroll(conn: Connection, tables: CollectionTables, request: ScrollRequ
         if request.offset is None
         else sql("p.key >= ", Argument(encode_key(point_id_of(request.offset))), "::bytea")
     )
-    condition = sql(start, " AND ", filter_sql(request.filter, POINT))
+    condition = sql(start, " AND ", filter_sql(request.filter, tables.row))
     # One more than asked for: it is where the next page begins.
     tail = sql(" ORDER BY p.key LIMIT ", Argument(limit + 1), "::bigint")
     found = await _select(conn, tables, wanted, condition, tail)
@@ -150,7 +147,7 @@ async def count(conn: Connection, tables: CollectionTables, request: CountReques
         "SELECT count(*) AS n FROM ",
         tables.points,
         " AS p WHERE NOT p.deleted AND ",
-        filter_sql(request.filter, POINT),
+        filter_sql(request.filter, tables.row),
     )
     [row] = await rows.fetch(conn, statement)
     return int(row["n"])

@@ -21,7 +21,6 @@ from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.database import Connection
 from service.stores.postgres.hnsw import has_index
 from service.stores.postgres.reads import (
-    POINT,
     Shape,
     point_id_of,
     refuse_shard_key,
@@ -105,7 +104,7 @@ async def _search(conn: Connection, tables: CollectionTables, request: QueryRequ
     search = Search(
         table=table,
         vector=vector,
-        filter=filter_sql(request.filter, POINT),
+        filter=filter_sql(request.filter, tables.row),
         excluded=excluded,
         limit=limit,
         offset=request.offset or 0,
@@ -270,7 +269,7 @@ async def _first(
             " AS p",
             wanted.joins(),
             " WHERE NOT p.deleted AND ",
-            filter_sql(request.filter, POINT),
+            filter_sql(request.filter, tables.row),
             " ORDER BY p.key OFFSET ",
             Argument(request.offset or 0),
             "::bigint LIMIT ",

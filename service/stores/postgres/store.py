@@ -3,13 +3,16 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+from service.errors import Unsupported
 from service.model.operations import Operation, UpdateResult
-from service.model.points import Hit, Page, Record
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
+    AliasOperations,
     CollectionInfo,
     CollectionStatus,
     CountRequest,
     CreateCollection,
+    FacetRequest,
     OptimizersStatusOneOf,
     PointRequest,
     QueryRequest,
@@ -119,6 +122,18 @@ class PgStore:
         """Return the number of points that match."""
         async with self._database.connection() as conn:
             return await reads.count(conn, await catalog.get(conn, collection), request)
+
+    async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
+        """Return the values of a field with their counts."""
+        raise Unsupported("facet")
+
+    async def aliases(self) -> dict[str, str]:
+        """Return the collection that every alias stands for."""
+        return {}
+
+    async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
+        """Make, drop and rename aliases, all or none."""
+        raise Unsupported("actions")
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""

@@ -17,9 +17,11 @@ from service.model.operations import (
     ByIds,
     ClearPayload,
     CreateIndex,
+    CreateVector,
     Delete,
     DeleteIndex,
     DeletePayload,
+    DeleteVector,
     DeleteVectors,
     Operation,
     OverwritePayload,
@@ -35,13 +37,11 @@ from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 from service.stores.postgres.locks import lock
 from service.stores.postgres.vectors import prepared, vector_table
-from service.translate.filters import Row, filter_sql
+from service.translate.filters import filter_sql
 from service.translate.payload_paths import delete_keys, set_payload
 from service.translate.sql import Argument, Sql, sql
 
 __all__ = ["insert_missing", "lock", "mirror", "resolve", "write"]
-
-_ROW = Row(key=sql("p.key"), payload=sql("p.payload"))
 
 
 async def resolve(conn: Connection, tables: CollectionTables, operation: Operation) -> list[bytes]:
@@ -51,7 +51,7 @@ async def resolve(conn: Connection, tables: CollectionTables, operation: Operati
             return sorted_keys(point.id for point in operation.points)
         case UpdateVectors():
             return sorted_keys(point_id for point_id, _ in operation.points)
-        case CreateIndex() | DeleteIndex():
+        case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
             raise Unsupported("index")
         case _:
             return await _selected(conn, tables, operation.selector)
@@ -66,7 +66,7 @@ async def _selected(conn: Connection, tables: CollectionTables, selector: Select
                 "SELECT p.key FROM ",
                 tables.points,
                 " AS p WHERE NOT p.deleted AND ",
-                filter_sql(wanted, _ROW),
+                filter_sql(wanted, tables.row),
                 " ORDER BY p.key",
             )
             return [row["key"] for row in await rows.fetch(conn, statement)]
@@ -97,7 +97,7 @@ async def write(
             change = _payload_change(operation)
             changed = {key: change(payload) for key, payload in found.items()}
             await rows.write_payloads(conn, tables, changed, version)
-        case CreateIndex() | DeleteIndex():
+        case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
             raise Unsupported("index")
         case _:
             assert_never(operation)
@@ -182,7 +182,7 @@ async def _delete(
         " AS p SET payload = '{}', deleted = true, version = ",
         Argument(version),
         "::bigint WHERE ",
-        _chosen(keys, _filter_of(selector)),
+        _chosen(tables, keys, _filter_of(selector)),
         " RETURNING p.key",
     )
     gone = [row["key"] for row in await rows.fetch(conn, statement)]
@@ -270,17 +270,20 @@ async def _existing(
     conn: Connection, tables: CollectionTables, keys: Sequence[bytes], wanted: Filter | None
 ) -> Mapping[bytes, Payload]:
     statement = sql(
-        "SELECT p.key, p.payload FROM ", tables.points, " AS p WHERE ", _chosen(keys, wanted)
+        "SELECT p.key, p.payload FROM ",
+        tables.points,
+        " AS p WHERE ",
+        _chosen(tables, keys, wanted),
     )
     return {row["key"]: row["payload"] for row in await rows.fetch(conn, statement)}
 
 
-def _chosen(keys: Sequence[bytes], wanted: Filter | None) -> Sql:
+def _chosen(tables: CollectionTables, keys: Sequence[bytes], wanted: Filter | None) -> Sql:
     return sql(
         "p.key = ANY(",
         Argument(keys),
         "::bytea[]) AND NOT p.deleted AND ",
-        filter_sql(wanted, _ROW),
+        filter_sql(wanted, tables.row),
     )
 
 

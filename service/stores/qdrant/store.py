@@ -8,11 +8,14 @@ from service.control.register import REGISTER
 from service.errors import CollectionExists, SourceUnavailable, StoreAnswered
 from service.model.ids import PointId, parse_point_id
 from service.model.operations import ByFilter, ByIds, DeletePayload, Operation, UpdateResult
-from service.model.points import Hit, Page, Record
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
+    AliasOperations,
+    ChangeAliasesOperation,
     CollectionInfo,
     CountRequest,
     CreateCollection,
+    FacetRequest,
     Filter,
     HasIdCondition,
     PointRequest,
@@ -98,6 +101,19 @@ class QdrantStore:
         result = await self._post(collection, "/points/query", request)
         payload, vectors = _asks(request.with_payload), _asks(request.with_vector)
         return [decode.hit(point, payload=payload, vectors=vectors) for point in result["points"]]
+
+    async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
+        """Return the values of a field with their counts."""
+        body = encode.model_json(request)
+        result = await self._http.request(
+            "POST", f"{encode.collection_path(collection)}/facet", body=body
+        )
+        return [FacetHit(hit["value"], hit["count"]) for hit in result["hits"]]
+
+    async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
+        """Make, drop and rename aliases, all or none."""
+        body = encode.model_json(ChangeAliasesOperation(actions=list(actions)))
+        return bool(await self._http.request("POST", "/collections/aliases", body=body))
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
         """Apply one change; only the status ``completed`` says that it ended (rule R1)."""
