@@ -10,6 +10,10 @@ VecferryError
 │   ├── CollectionNotFound   404
 │   ├── CollectionExists     409
 │   ├── PointNotFound        404
+│   ├── AliasNotFound        404
+│   ├── StandaloneMode       405  a call that only a cluster has
+│   ├── TimedOut             408  the request's own ``timeout`` has passed
+│   ├── RateLimited          429  strict mode's limit of operations per minute, with Retry-After
 │   └── Unsupported          501  names the path in the request
 ├── StoreError               a store's: answered 503 with Retry-After, and with ``public`` instead of its details
 │   ├── SourceUnavailable    Qdrant cannot be reached or does not answer
@@ -80,7 +84,8 @@ class MalformedBody(RequestError):
     """A body (or another ``place`` of a request) that is not JSON or not of the right type."""
 
     def __init__(self, reason: str, *, place: str = "JSON body") -> None:
-        super().__init__(f"Format error in {place}: {reason}")
+        what = "Format" if place == "JSON body" else "Deserialize"
+        super().__init__(f"{what} error in {place}: {reason}")
 
 
 class InvalidBody(RequestError):
@@ -126,6 +131,44 @@ class PointNotFound(RequestError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Not found: {reason}")
+
+
+class AliasNotFound(RequestError):
+    """No alias has this name."""
+
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(f"Not found: Alias {alias} does not exists!")
+
+
+class StandaloneMode(RequestError):
+    """A call that only a cluster has."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+    def __init__(self) -> None:
+        super().__init__("Qdrant is running in standalone mode")
+
+
+class TimedOut(RequestError):
+    """The store did not answer within the ``timeout`` that the request names."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+    def __init__(self, operation: str, seconds: int) -> None:
+        after = f"Operation '{operation}' timed out after {seconds}s"
+        super().__init__(f"Timeout: Timeout error: {after}")
+
+
+class RateLimited(RequestError):
+    """Strict mode allows no more operations now; ``retry_after`` is in seconds."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, reason: str, retry_after: float | None) -> None:
+        super().__init__(f"Rate limiting exceeded: {reason}")
+        self.retry_after = retry_after
 
 
 class Unsupported(RequestError):

@@ -31,7 +31,7 @@ from service.errors import (
     VecferryError,
 )
 from service.metrics import ProxyMetrics
-from service.stages import Stage
+from service.stages import Side, Stage
 from service.troubles import Trouble
 
 _log = structlog.get_logger(__name__)
@@ -273,7 +273,12 @@ class ControlPlane:
         self._beat_at = now
 
     async def _read_aliases(self, states: Sequence[CollectionState]) -> Mapping[str, str]:
-        if not any(state.is_mirrored for state in states):
+        """Return the source's aliases, if any matter: of what is mirrored, or for what is not in force any more."""
+        on_source = self._default_stage is not Stage.COMPLETE or any(
+            state.stage is not Stage.COMPLETE for state in states
+        )
+        is_split = on_source and any(state.authority is Side.TARGET for state in states)
+        if not (is_split or any(state.is_mirrored for state in states)):
             self._has_stale_aliases = False
             return {}
         began = time.monotonic()

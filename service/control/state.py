@@ -7,7 +7,7 @@ served or written under a stage that the operator believes is over.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -29,6 +29,8 @@ class CollectionState:
     epoch: int = 0
     backfilled: bool = False
     frozen: bool = False
+    aliases: frozenset[str] = field(default=frozenset(), compare=False)
+    """The target's; in force where the target is right. The source's records of a stage do not have them."""
 
     @property
     def authority(self) -> Side:
@@ -57,6 +59,7 @@ class View:
 
     ``is_known`` is false as long as the control table was never read; ``read_at`` is when its states were first seen;
     ``has_all_aliases`` is false while Qdrant does not tell them: a name that is not known may then be a new one.
+    ``aliases`` are the source's: where the target is right its own are in force, see :func:`aliases_in_force`.
     """
 
     def __init__(  # noqa: PLR0913 - what a snapshot is made of
@@ -77,7 +80,8 @@ class View:
         self.has_all_aliases = has_all_aliases
         self.read_at = read_at
         self.states: Mapping[str, CollectionState] = {state.name: state for state in states}
-        self.aliases: Mapping[str, str] = aliases or {}
+        self.aliases: Mapping[str, str] = aliases_in_force(self.states.values(), aliases or {})
+        self._gone = (aliases or {}).keys() - self.aliases.keys() - self.states.keys()
         self._default_stage = default_stage
         self._leases: Counter[str] = Counter()
 
@@ -87,8 +91,16 @@ class View:
         return self.basis is not Basis.CONTROL
 
     def state(self, name: str) -> CollectionState:
-        """Return the collection's state; one without a row is in the default stage."""
-        return self.states.get(name) or CollectionState(name, self._default_stage)
+        """Return the collection's state; one without a row is in the default stage.
+
+        What the source still takes for an alias of a collection that the target is right for is nothing there.
+        """
+        stage = Stage.COMPLETE if self.is_gone(name) else self._default_stage
+        return self.states.get(name) or CollectionState(name, stage)
+
+    def is_gone(self, name: str) -> bool:
+        """Say whether the source has an alias of this name that is no longer in force."""
+        return name in self._gone
 
     def is_named(self, name: str) -> bool:
         """Say whether a collection or an alias of this name is known."""
@@ -122,6 +134,15 @@ class View:
     def holds_up(self, newer: "View") -> bool:
         """Say whether a request runs under this view to a collection whose state is another one now."""
         return any(self.state(name) != newer.state(name) for name in +self._leases)
+
+
+def aliases_in_force(
+    states: Iterable[CollectionState], of_source: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the collection that every alias stands for, each by the word of the store that is right for it."""
+    on_target = {state.name: state for state in states if state.authority is Side.TARGET}
+    kept = {alias: name for alias, name in of_source.items() if name not in on_target}
+    return kept | {alias: name for name, state in on_target.items() for alias in state.aliases}
 
 
 class Lease:

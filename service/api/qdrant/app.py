@@ -1,31 +1,39 @@
 """The application that speaks Qdrant's REST API for one store."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from time import perf_counter
+from typing import Any
+from urllib.parse import quote
 
 import structlog
-from fastapi import APIRouter, FastAPI
-from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.envelope import dumps, start_clock
+from service.api.envelope import start_clock
 from service.api.errors import answer
 from service.api.parsing import MAX_BODY_BYTES
-from service.api.qdrant import collections, reads, writes
-from service.errors import Unsupported, VecferryError
+from service.api.qdrant import (
+    cluster,
+    collections,
+    legacy_reads,
+    matrix,
+    reads,
+    refused,
+    service,
+    writes,
+)
+from service.api.qdrant.document import Document
+from service.api.qdrant.endpoints import Endpoint
+from service.api.qdrant.parameters import check_collection_name, parse_parameters
+from service.api.qdrant.requests import ApiRequest
+from service.api.qdrant.routing import Routes
 from service.ports import VectorStore
 
-TITLE = "qdrant - vector search engine"
-
-_HEALTH = {
-    "/healthz": "healthz check passed",
-    "/livez": "healthz check passed",
-    "/readyz": "all shards are ready",
-}
-
 log = structlog.get_logger(__name__)
+
+_NAMES = ("collection_name",)
 
 
 def qdrant_app(
@@ -34,37 +42,51 @@ def qdrant_app(
     version: str,
     health: bool = False,
     max_body_bytes: int = MAX_BODY_BYTES,
-) -> FastAPI:
+) -> ASGIApp:
     """Return an application that answers from the store as Qdrant of this version would.
 
-    ``health`` adds Qdrant's own health endpoints. What is not routed is answered 501, a body of more than
-    ``max_body_bytes`` 413.
+    ``health`` adds Qdrant's own health endpoints. A path that Qdrant does not have is answered 404 as Qdrant does, a
+    body of more than ``max_body_bytes`` 413. Pages of other origins may call it, as they may call Qdrant.
     """
-    app = FastAPI(title="Qdrant REST API", version=version, redirect_slashes=False)
-    app.state.store = store
-    app.state.max_body_bytes = max_body_bytes
-    app.add_middleware(Edge)
-    app.add_exception_handler(VecferryError, _on_error)
-    app.add_exception_handler(HTTPException, _on_unrouted)
-    app.include_router(_service_routes(version, health=health))
-    app.include_router(collections.router)
-    app.include_router(reads.router)
-    app.include_router(writes.router)
-    return app
+    endpoints = [
+        *reads.endpoints.all,
+        *writes.endpoints.all,
+        *legacy_reads.endpoints.all,
+        *matrix.endpoints.all,
+        *collections.endpoints.all,
+        *cluster.endpoints.all,
+        *refused.endpoints.all,
+        *service.endpoints(version, health=health).all,
+    ]
+    api = QdrantApi(store, endpoints, version=version, max_body_bytes=max_body_bytes)
+    return CORSMiddleware(api, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
 
 
-class Edge:
-    """Wraps every request: starts its clock, trims slashes, answers what nobody caught."""
+class QdrantApi:
+    """Finds the endpoint of each request, checks what its URL says, and turns errors into answers (ASGI)."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(
+        self,
+        store: VectorStore,
+        endpoints: Iterable[Endpoint],
+        *,
+        version: str,
+        max_body_bytes: int,
+    ) -> None:
+        known = list(endpoints)
+        self._document = Document(known, version=version)
+        self._routes = Routes([*known, self._document.endpoint()])
+        self._store = store
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        scope["path"] = scope["path"].rstrip("/") or "/"
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         start_clock(scope, perf_counter())
         answering = False
 
@@ -73,42 +95,36 @@ class Edge:
             answering = True
             await send(message)
 
+        request = Request(scope, receive)
         try:
-            await self.app(scope, receive, watch)
+            response = await self._answer(request)
+            await response(scope, receive, watch)
         except ClientDisconnect:
             log.debug("client_gone", path=scope["path"])
         except Exception as error:
             if answering:
                 raise
-            await answer(Request(scope), error)(scope, receive, send)
+            await answer(request, error)(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        scope = request.scope
+        raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+        found = self._routes.find(scope["method"], raw.decode("latin-1"))
+        if found is None:
+            return Response(status_code=404)
+        endpoint, names = found
+        for name in _NAMES:
+            if name in names:
+                check_collection_name(names[name])
+        parameters = parse_parameters(request.query_params, endpoint.parameters)
+        return await endpoint.handle(
+            ApiRequest(request, self._store, names, parameters, self._max_body_bytes)
+        )
 
 
-async def _on_error(request: Request, error: Exception) -> Response:
-    return answer(request, error)
-
-
-async def _on_unrouted(request: Request, error: Exception) -> Response:
-    del error
-    what = f"{request.method} {request.url.path}"
-    return answer(request, Unsupported(what, "is not part of the API that is served here"))
-
-
-def _service_routes(version: str, *, health: bool) -> APIRouter:
-    router = APIRouter(tags=["Service"])
-
-    @router.get("/")
-    async def root() -> Response:
-        body = {"title": TITLE, "version": version}
-        return Response(dumps(body), media_type="application/json")
-
-    if health:
-        for path, text in _HEALTH.items():
-            router.add_api_route(path, _health(text), methods=["GET"], name=path[1:])
-    return router
-
-
-def _health(text: str) -> Callable[[], Awaitable[Response]]:
-    async def health() -> Response:
-        return PlainTextResponse(text)
-
-    return health
+async def _live(receive: Receive, send: Send) -> None:
+    """Answer the server's start and stop: there is nothing to prepare."""
+    phase: dict[str, Any] = {"type": ""}
+    while phase["type"] != "lifespan.shutdown":
+        phase = dict(await receive())
+        await send({"type": f"{phase['type']}.complete"})

@@ -30,3 +30,15 @@ WRITE_ROUTES: dict[tuple[str, str], WriteKind] = {
 
 BATCH_ROUTE = ("POST", "/batch")
 """A list of operations, each an object with one key: its kind."""
+
+OPERATIONS: dict[WriteKind, str] = {
+    WriteKind.UPSERT: "upsert_points",
+    WriteKind.DELETE: "delete_points",
+    WriteKind.UPDATE_VECTORS: "update_vectors",
+    WriteKind.DELETE_VECTORS: "delete_vectors",
+    WriteKind.SET_PAYLOAD: "set_payload",
+    WriteKind.OVERWRITE_PAYLOAD: "overwrite_payload",
+    WriteKind.DELETE_PAYLOAD: "delete_payload",
+    WriteKind.CLEAR_PAYLOAD: "clear_payload",
+}
+"""Qdrant's names for the operations on one kind."""

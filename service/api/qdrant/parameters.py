@@ -9,21 +9,36 @@ from service.model.qdrant import ReadConsistencyType, WriteOrdering
 MAX_NAME_LENGTH = 255
 FORBIDDEN = '<>:"/\\|?*\0\x1f'
 
+READ = frozenset({"consistency", "timeout"})
+"""The parameters of reads of points."""
+WRITE = frozenset({"wait", "ordering", "timeout"})
+"""The parameters of writes of points, indexes and named vectors."""
+SCHEMA = frozenset({"timeout"})
+"""The parameters of changes of collections and aliases."""
+ALL = READ | WRITE
+
 _QUERY = "query parameters"
 _PATH = "path parameters"
 _NAME = "name"
 _TIMEOUT = "timeout"
+_MAX_U64 = 2**64 - 1
+_LONGEST_TIMEOUT = 10 * 365 * 86_400
+"""Seconds; what is longer is as good as none, and more than a clock can count to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The query parameters that make a difference here.
+    """The query parameters that make a difference here; ``timeout`` is in seconds.
 
-    The others are checked and then ignored: ``ordering`` and ``consistency`` are about replicas, of
-    which there are none, and ``timeout`` is the store's own.
+    The others are checked and then ignored: ``ordering`` and ``consistency`` are about replicas, of which there are
+    none.
     """
 
     wait: bool = False
+    timeout: int | None = None
+
+
+_NONE = Parameters()
 
 
 def check_collection_name(name: str) -> str:
@@ -38,32 +53,53 @@ def check_collection_name(name: str) -> str:
     return name
 
 
-def parse_parameters(query: Mapping[str, str]) -> Parameters:
-    """Return the parameters of a request; unknown ones are ignored.
+def parse_parameters(query: Mapping[str, str], known: frozenset[str] = ALL) -> Parameters:
+    """Return the parameters of a request; what is not ``known`` is ignored.
 
-    Raises ``MalformedBody`` for a wrong type and ``InvalidBody`` for a time-out below one second.
+    Raises ``MalformedBody`` for a wrong type and ``InvalidBody`` for a value out of its range.
     """
-    _one_of(query, "ordering", {ordering.value for ordering in WriteOrdering})
-    if not query.get("consistency", "1").isdecimal():
-        _one_of(query, "consistency", {level.value for level in ReadConsistencyType})
-    _one_of(query, "wait", {"true", "false"})
-    _check_timeout(query)
-    return Parameters(wait=query.get("wait") == "true")
+    given = known.intersection(query) if query else None
+    if not given:
+        return _NONE
+    if "ordering" in given:
+        _check_ordering(query["ordering"])
+    if "consistency" in given:
+        _check_consistency(query["consistency"])
+    wait = "wait" in given and _wait(query["wait"])
+    timeout = _timeout(query[_TIMEOUT], known) if _TIMEOUT in given else None
+    return Parameters(wait, timeout)
 
 
-def _one_of(query: Mapping[str, str], name: str, allowed: set[str]) -> None:
-    value = query.get(name)
-    if value is not None and value not in allowed:
-        expected = ", ".join(f"`{word}`" for word in sorted(allowed))
-        reason = f"{name}: unknown value `{value}`, expected one of {expected}"
-        raise MalformedBody(reason, place=_QUERY)
+def _check_ordering(text: str) -> None:
+    levels = [ordering.value for ordering in WriteOrdering]
+    if text not in levels:
+        expected = ", ".join(f"`{level}`" for level in levels)
+        raise _malformed(f"unknown variant `{text}`, expected one of {expected}")
 
 
-def _check_timeout(query: Mapping[str, str]) -> None:
-    text = query.get(_TIMEOUT, "1")
-    if not text.isdecimal():
-        reason = f"timeout: invalid value `{text}`, expected seconds"
-        raise MalformedBody(reason, place=_QUERY)
+def _check_consistency(text: str) -> None:
+    """A level, or a number of replicas; nothing is the default."""
+    is_factor = text.isascii() and text.isdecimal() and int(text) > 0
+    if text and not is_factor and text not in {level.value for level in ReadConsistencyType}:
+        raise _malformed("failed to deserialize read consistency query parameter value")
+
+
+def _wait(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise _malformed("provided string was not `true` or `false`")
+    return text == "true"
+
+
+def _timeout(text: str, known: frozenset[str]) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) > _MAX_U64:
+        raise _malformed("invalid digit found in string")
     if int(text) < 1:
-        reason = f"value {text} invalid, must be 1 or larger"
-        raise InvalidBody(_TIMEOUT, reason, place=_QUERY)
+        if known != SCHEMA:
+            # Reads and writes of points have a type without the zero there, the rest a range.
+            raise _malformed("invalid value: integer `0`, expected a nonzero u64")
+        raise InvalidBody(_TIMEOUT, f"value {text} invalid, must be 1 or larger", place=_QUERY)
+    return min(int(text), _LONGEST_TIMEOUT)
+
+
+def _malformed(reason: str) -> MalformedBody:
+    return MalformedBody(reason, place=_QUERY)

@@ -1,34 +1,69 @@
-"""What routes ask of a request: the store, the collection, the parameters, the body."""
+"""A request as its endpoint sees it: the store, what stands in the path, the parameters, the body."""
 
-from typing import Annotated, TypeAlias, cast
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
 
-from fastapi import Depends
+from pydantic import BaseModel
 from starlette.requests import Request
+from starlette.responses import Response
 
-from service.api.parsing import read_body
-from service.api.qdrant.parameters import check_collection_name, parse_parameters
+from service.api.envelope import ok
+from service.api.parsing import parse, read_body
+from service.api.qdrant.parameters import Parameters
 from service.api.qdrant.reading import loads
+from service.errors import TimedOut
 from service.ports import VectorStore
 
-
-async def _store(request: Request) -> VectorStore:
-    return cast("VectorStore", request.app.state.store)
-
-
-async def _collection(request: Request) -> str:
-    return check_collection_name(request.path_params["collection"])
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
-async def check_parameters(request: Request) -> bool:
-    """Check the query parameters and return ``wait``."""
-    return parse_parameters(request.query_params).wait
+class ApiRequest:
+    """One request of the Qdrant API, its path and parameters checked, its body not yet read."""
 
+    __slots__ = ("_max_body_bytes", "http", "names", "parameters", "store")
 
-async def _body(request: Request) -> object:
-    return loads(await read_body(request, request.app.state.max_body_bytes))
+    def __init__(
+        self,
+        http: Request,
+        store: VectorStore,
+        names: Mapping[str, str],
+        parameters: Parameters,
+        max_body_bytes: int,
+    ) -> None:
+        self.http = http
+        self.store = store
+        self.names = names
+        self.parameters = parameters
+        self._max_body_bytes = max_body_bytes
 
+    @property
+    def collection(self) -> str:
+        """The collection that the path names."""
+        return self.names["collection_name"]
 
-Store: TypeAlias = Annotated[VectorStore, Depends(_store)]
-Collection: TypeAlias = Annotated[str, Depends(_collection)]
-Wait: TypeAlias = Annotated[bool, Depends(check_parameters)]
-Body: TypeAlias = Annotated[object, Depends(_body)]
+    async def json(self) -> object:
+        """Return the body. Raises ``MalformedBody`` and ``BodyTooLarge``."""
+        return loads(await read_body(self.http, self._max_body_bytes))
+
+    async def parsed(self, model: type[M]) -> M:
+        """Return what the body stands for. Raises ``MalformedBody``, ``InvalidBody`` and ``BodyTooLarge``."""
+        return parse(model, await self.json())
+
+    async def in_time(self, operation: str, work: Awaitable[T]) -> T:
+        """Await the store. Raises ``TimedOut`` when that takes longer than the request allows."""
+        seconds = self.parameters.timeout
+        if seconds is None:
+            return await work
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await work
+        except TimeoutError:
+            if limit.expired():
+                raise TimedOut(operation, seconds) from None
+            raise
+
+    def ok(self, result: Any) -> Response:
+        """Answer 200 with a result."""
+        return ok(self.http, result)

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from service.model.operations import Operation, UpdateResult
-from service.model.points import Hit, Page, Record
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
     CollectionInfo,
     CountRequest,
     CreateCollection,
+    FacetRequest,
     PointRequest,
-    QueryRequest,
     ScrollRequest,
     UpdateCollection,
 )
+from service.model.queries import ResolvedQuery
 
 if TYPE_CHECKING:
     from service.stores.edge.engine import Engine
@@ -138,11 +139,23 @@ class Query:
     """The best points."""
 
     name: str
-    request: QueryRequest
+    query: ResolvedQuery
 
     def run(self, engine: "Engine") -> list[Hit]:
         """Run."""
-        return engine.collection(self.name).query(self.request)
+        return engine.collection(self.name).query(self.query)
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """The values of a field with their counts."""
+
+    name: str
+    request: FacetRequest
+
+    def run(self, engine: "Engine") -> list[FacetHit]:
+        """Run."""
+        return engine.collection(self.name).facet(self.request)
 
 
 @dataclass(frozen=True, slots=True)

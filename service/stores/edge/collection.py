@@ -10,18 +10,26 @@ import qdrant_edge as edge
 import structlog
 
 from service.errors import Overloaded, VecferryError
-from service.model.operations import CreateIndex, DeleteIndex, Operation, UpdateResult
-from service.model.points import Hit, Page, Record
+from service.model.operations import (
+    CreateIndex,
+    CreateVector,
+    DeleteIndex,
+    DeleteVector,
+    Operation,
+    UpdateResult,
+)
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
     CollectionInfo,
     CountRequest,
     CreateCollection,
+    FacetRequest,
     PointRequest,
-    QueryRequest,
     ScrollRequest,
     UpdateCollection,
     UpdateStatus,
 )
+from service.model.queries import ResolvedQuery
 from service.stores.configuration import updated, vector_params, vector_specs
 from service.stores.edge import reads
 from service.stores.edge.booleans import boolean_matches
@@ -34,6 +42,7 @@ from service.stores.edge.operations import check, engine_operation, touched
 from service.stores.edge.rebuild import Rebuild
 from service.stores.edge.schedule import Schedule
 from service.stores.edge.settings import EngineSettings
+from service.stores.vector_names import with_vector, without_vector
 
 _REBUILD_POLL = 0.05
 
@@ -104,16 +113,22 @@ class Collection:
         """Return the number of points that match."""
         return reads.count(self._shard, request)
 
-    def query(self, request: QueryRequest) -> list[Hit]:
+    def query(self, query: ResolvedQuery) -> list[Hit]:
         """Return the best points, best first."""
-        return reads.query(self._shard, request)
+        return reads.query(self._shard, query)
+
+    def facet(self, request: FacetRequest) -> list[FacetHit]:
+        """Return the values of a field with their counts."""
+        return reads.facet(self._shard, request)
 
     # ----------------------------------------------------------------------------------- writes
 
     def apply(self, operation: Operation, *, wait: bool) -> UpdateResult:
         """Apply one change now, after everything that was acknowledged before it, or keep it for later."""
         check(operation, self._specs)
-        if wait:
+        self._described(operation)
+        if wait or isinstance(operation, CreateVector | DeleteVector):
+            # What the collection is must be known when the next change is checked.
             self.apply_deferred()
             return UpdateResult(self._run(operation, None), UpdateStatus.COMPLETED)
         if len(self._journal.pending) >= self._settings.pending_writes:
@@ -156,26 +171,35 @@ class Collection:
         self._schedule.wrote(points, now, self._manifest.request)
         if self._flush_due is None:
             self._flush_due = now + self._settings.flush_interval
-        self._note_index(operation)
+        described = self._described(operation)
+        if described is not self._manifest:
+            self._store(described)
         return number
 
-    def _note_index(self, operation: Operation) -> None:
+    def _described(self, operation: Operation) -> Manifest:
+        """Return the manifest after the operation, the same object when it does not change."""
+        manifest = self._manifest
         match operation:
             case CreateIndex(field=path, schema=schema):
-                self._store(self._manifest.with_index(path, schema))
+                return manifest.with_index(path, schema)
             case DeleteIndex(field=path):
-                self._store(self._manifest.without_index(path))
+                return manifest.without_index(path)
+            case CreateVector(name=name, config=config):
+                return manifest.with_request(with_vector(manifest.request, name, config))
+            case DeleteVector(name=name):
+                return manifest.with_request(without_vector(manifest.request, name))
             case _:
-                return
+                return manifest
 
     def update(self, update: UpdateCollection) -> None:
         """Change parameters; the vectors are indexed anew with them, in the background."""
-        self._store(replace(self._manifest, request=updated(self._manifest.request, update)))
+        self._store(self._manifest.with_request(updated(self._manifest.request, update)))
         self._schedule.demanded = True
 
     def _store(self, manifest: Manifest) -> None:
         manifest.write(self._directory)
         self._manifest = manifest
+        self._specs = vector_specs(manifest.request)
 
     # ------------------------------------------------------------------------------ maintenance
 

@@ -9,6 +9,7 @@ from service.model.qdrant import (
     CreateCollection,
     HnswConfig,
     Modifier,
+    MultiVectorConfig,
     ProductQuantization,
     QuantizationConfig,
     ScalarQuantization,
@@ -58,8 +59,7 @@ def _dense(name: str, params: VectorParams, request: CreateCollection) -> edge.E
         own_hnsw = _hnsw(hnsw_config(request, name))
     multi = None
     if params.multivector_config is not None:
-        comparator = params.multivector_config.comparator
-        multi = edge.MultiVectorConfig(engine_enum(edge.MultiVectorComparator, comparator))
+        multi = multivector_config(params.multivector_config)
     return edge.EdgeVectorParams(
         size=params.size,
         distance=engine_enum(edge.Distance, params.distance),
@@ -70,6 +70,11 @@ def _dense(name: str, params: VectorParams, request: CreateCollection) -> edge.E
         hnsw_config=own_hnsw,
         memory=engine_enum(edge.Memory, params.memory),
     )
+
+
+def multivector_config(config: MultiVectorConfig) -> edge.MultiVectorConfig:
+    """Return how the rows of multivectors are compared."""
+    return edge.MultiVectorConfig(engine_enum(edge.MultiVectorComparator, config.comparator))
 
 
 def _sparse(params: SparseVectorParams) -> edge.EdgeSparseVectorParams:

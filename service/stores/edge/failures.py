@@ -24,6 +24,11 @@ _WRONG_INPUT = (
     "Not existing vector name error",
     "No range index for",
     "No appropriate index for",
+    "Validation failed",
+    "Unable to infer type",
+    "Payload type does not match",
+    "Expected ",
+    "The expression ",
 )
 
 

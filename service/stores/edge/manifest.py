@@ -58,6 +58,10 @@ class Manifest:
         """Return where the valid shard is."""
         return directory / f"shard-{self.shard}"
 
+    def with_request(self, request: CreateCollection) -> "Manifest":
+        """Return the manifest with other parameters, itself when they are the same object."""
+        return self if request is self.request else replace(self, request=request)
+
     def with_index(self, path: str, schema: Any) -> "Manifest":
         """Return the manifest with one more payload index."""
         parsed = parse_schema(schema)

@@ -11,9 +11,11 @@ from service.model.operations import (
     ByIds,
     ClearPayload,
     CreateIndex,
+    CreateVector,
     Delete,
     DeleteIndex,
     DeletePayload,
+    DeleteVector,
     DeleteVectors,
     Operation,
     OverwritePayload,
@@ -22,8 +24,15 @@ from service.model.operations import (
     UpdateVectors,
     Upsert,
 )
+from service.model.qdrant import (
+    DenseVectorNameConfig,
+    Modifier,
+    SparseVectorNameConfig,
+    VectorNameConfig,
+)
 from service.stores.configuration import VectorSpec
 from service.stores.edge.booleans import BooleanMatches
+from service.stores.edge.config import multivector_config
 from service.stores.edge.enums import engine_enum
 from service.stores.edge.filters import engine_filter
 from service.stores.edge.indexes import engine_schema
@@ -75,10 +84,8 @@ def engine_operation(operation: Operation, booleans: BooleanMatches) -> edge.Upd
                 [edge.PointVectors(point, engine_vectors(new)) for point, new in changes],
                 engine_filter(only, "update_filter", booleans),
             )
-        case CreateIndex(field=field, schema=schema):
-            return make.create_field_index(field, engine_schema(schema))
-        case DeleteIndex(field=field):
-            return make.delete_field_index(field)
+        case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
+            return _description(operation)
         case Delete(selector=chosen):
             return _select(make, "delete_points", chosen, booleans)
         case DeleteVectors(selector=chosen, names=names):
@@ -93,6 +100,47 @@ def engine_operation(operation: Operation, booleans: BooleanMatches) -> edge.Upd
             return _select(make, "clear_payload", chosen, booleans)
         case _:
             assert_never(operation)
+
+
+def _description(
+    operation: CreateIndex | DeleteIndex | CreateVector | DeleteVector,
+) -> edge.UpdateOperation:
+    """Return a change to what the collection is."""
+    make = edge.UpdateOperation
+    match operation:
+        case CreateIndex(field=field, schema=schema):
+            return make.create_field_index(field, engine_schema(schema))
+        case DeleteIndex(field=field):
+            return make.delete_field_index(field)
+        case CreateVector(name=name, config=config):
+            return _create_vector(name, config)
+        case DeleteVector(name=name):
+            return make.delete_vector_name(name)
+        case _:
+            assert_never(operation)
+
+
+def _create_vector(name: str, config: VectorNameConfig) -> edge.UpdateOperation:
+    match config:
+        case DenseVectorNameConfig(dense=params):
+            multi = None
+            if params.multivector_config is not None:
+                multi = multivector_config(params.multivector_config)
+            return edge.UpdateOperation.create_dense_vector(
+                name,
+                params.size,
+                engine_enum(edge.Distance, params.distance),
+                multi,
+                engine_enum(edge.VectorStorageDatatype, params.datatype),
+            )
+        case SparseVectorNameConfig(sparse=params):
+            return edge.UpdateOperation.create_sparse_vector(
+                name,
+                edge.Modifier.Idf if params.modifier is Modifier.IDF else None,
+                engine_enum(edge.VectorStorageDatatype, params.datatype),
+            )
+        case _:
+            assert_never(config)
 
 
 def _select(

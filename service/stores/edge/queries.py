@@ -1,170 +1,147 @@
-"""Qdrant's universal query as the engine's."""
+"""A resolved query as the engine's.
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias, assert_never
-from uuid import UUID
+The engine runs the whole tree. It pushes the filter of the root down to the leaves by itself, like Qdrant; a tree whose
+leaves carry that filter already means the same.
+"""
+
+from collections.abc import Sequence
+from typing import Any, assert_never
 
 import qdrant_edge as edge
 
-from service.errors import BadRequest, Unsupported
-from service.model.ids import PointId
-from service.model.points import UNNAMED
+from service.model.points import VectorValue
 from service.model.qdrant import (
     AcornSearchParams,
-    ContextQuery,
-    DiscoverQuery,
-    Document,
-    FormulaQuery,
-    Fusion,
-    FusionQuery,
-    Image,
-    InferenceObject,
-    Mmr,
-    NearestQuery,
+    IdfCorpusParams,
     OrderBy,
-    OrderByQuery,
-    Prefetch,
     QuantizationSearchParams,
-    QueryInterface,
-    QueryRequest,
-    RecommendQuery,
-    RecommendStrategy,
-    RelevanceFeedbackQuery,
-    RrfQuery,
-    SampleQuery,
     SearchParams,
-    SparseVector,
-    TextQuery,
-    VectorInput,
+)
+from service.model.queries import (
+    AtRandom,
+    BestScore,
+    Branch,
+    ByDistribution,
+    ByDiversity,
+    ByField,
+    ByFormula,
+    ByReciprocalRank,
+    ByVector,
+    Context,
+    Discover,
+    Feedback,
+    Nearest,
+    Pair,
+    ResolvedQuery,
+    Scoring,
+    SumScores,
 )
 from service.stores.edge.booleans import BooleanMatches
 from service.stores.edge.enums import engine_enum
 from service.stores.edge.filters import engine_filter, excluding, instant
-from service.stores.edge.values import canonical_id, engine_selector
-
-VectorOf: TypeAlias = Callable[[PointId, str], Any]
-"""From a point's id and a vector's name to the stored vector, as the engine takes it."""
-
-_LIMIT = 10
-_RRF_K = 2
-_MMR_LAMBDA = 0.5
+from service.stores.edge.formulas import engine_formula
+from service.stores.edge.values import engine_selector, engine_vector
 
 
-class QueryTranslator:
-    """Turns requests into the engine's; looks up vectors of ids and boolean matches on the way."""
+def engine_query(query: ResolvedQuery, booleans: BooleanMatches) -> edge.QueryRequest:
+    """Return the engine's form of a query tree."""
+    own = engine_filter(query.filter, "filter", booleans)
+    return edge.QueryRequest(
+        limit=query.limit,
+        offset=query.offset,
+        query=_scoring(query.scoring, booleans),
+        prefetches=_prefetches(query.branches, "prefetch", booleans),
+        filter=excluding(own, query.excluded),
+        score_threshold=query.score_threshold,
+        params=_params(query.params, booleans),
+        with_payload=engine_selector(query.with_payload),
+        with_vector=query.with_vector or False,
+    )
 
-    def __init__(self, booleans: BooleanMatches, vector_of: VectorOf) -> None:
-        self._booleans = booleans
-        self._vector_of = vector_of
 
-    def query(self, request: QueryRequest) -> edge.QueryRequest:
-        """Return the engine's request.
-
-        Ids that the request names are left out of the result, as Qdrant does.
-        """
-        if request.lookup_from is not None:
-            raise Unsupported("lookup_from")
-        if request.prefetch is not None and request.query is None:
-            raise BadRequest(
-                "A query is needed to merge the prefetches. "
-                "Can't have prefetches without defining a query."
-            )
-        own = engine_filter(request.filter, "filter", self._booleans)
-        return edge.QueryRequest(
-            limit=_LIMIT if request.limit is None else request.limit,
-            offset=request.offset or 0,
-            query=self._scoring(request.query, request, "query"),
-            prefetches=self._prefetches(request.prefetch, "prefetch"),
-            filter=excluding(own, list(_named_ids(request))),
-            score_threshold=request.score_threshold,
-            params=_params(request.params),
-            with_payload=engine_selector(request.with_payload),
-            with_vector=request.with_vector or False,
+def _prefetches(
+    branches: Sequence[Branch], path: str, booleans: BooleanMatches
+) -> list[edge.Prefetch]:
+    return [
+        edge.Prefetch(
+            limit=branch.limit,
+            query=_scoring(branch.scoring, booleans),
+            prefetches=_prefetches(branch.branches, f"{path}[{at}].prefetch", booleans),
+            filter=engine_filter(branch.filter, f"{path}[{at}].filter", booleans),
+            score_threshold=branch.score_threshold,
+            params=_params(branch.params, booleans),
         )
+        for at, branch in enumerate(branches)
+    ]
 
-    def _prefetches(self, wanted: Prefetch | list[Prefetch] | None, path: str) -> list[Any]:
-        if wanted is None:
-            return []
-        if isinstance(wanted, Prefetch):
-            return [self._prefetch(wanted, path)]
-        return [self._prefetch(one, f"{path}[{at}]") for at, one in enumerate(wanted)]
 
-    def _prefetch(self, wanted: Prefetch, path: str) -> edge.Prefetch:
-        if wanted.lookup_from is not None:
-            raise Unsupported(f"{path}.lookup_from")
-        return edge.Prefetch(
-            limit=_LIMIT if wanted.limit is None else wanted.limit,
-            query=self._scoring(wanted.query, wanted, f"{path}.query"),
-            prefetches=self._prefetches(wanted.prefetch, f"{path}.prefetch"),
-            filter=engine_filter(wanted.filter, f"{path}.filter", self._booleans),
-            score_threshold=wanted.score_threshold,
-            params=_params(wanted.params),
-        )
+def _scoring(scoring: Scoring | None, booleans: BooleanMatches) -> Any:
+    match scoring:
+        case None:
+            return None
+        case ByVector():
+            return _by_vector(scoring)
+        case ByDiversity(vector=vector, using=using, diversity=diversity, candidates=candidates):
+            return edge.Mmr(engine_vector(vector), 1.0 - diversity, candidates, using)
+        case ByField(key=key, direction=direction, start_from=start):
+            return edge.OrderBy(key, engine_enum(edge.Direction, direction), start)
+        case ByReciprocalRank(k=k, weights=weights):
+            return edge.Fusion.Rrf(k, None if weights is None else list(weights))
+        case ByDistribution():
+            return edge.Fusion.Dbsf()
+        case ByFormula(formula=formula, defaults=defaults):
+            return engine_formula(formula, dict(defaults), booleans)
+        case AtRandom():
+            return edge.Sample.Random
+        case _:
+            assert_never(scoring)
 
-    def _scoring(
-        self, query: QueryInterface | None, owner: QueryRequest | Prefetch, path: str
-    ) -> Any:
-        using = owner.using or UNNAMED
-        match query:
-            case None:
-                return None
-            case NearestQuery(nearest=nearest, mmr=mmr):
-                vector = self._vector(nearest, using, path)
-                return self._mmr(vector, mmr, owner) if mmr else edge.Query.Nearest(vector, using)
-            case RecommendQuery():
-                return self._recommend(query, using, path)
-            case FusionQuery(fusion=Fusion.RRF):
-                return edge.Fusion.Rrf(_RRF_K)
-            case FusionQuery():
-                return edge.Fusion.Dbsf()
-            case RrfQuery(rrf=rrf):
-                return edge.Fusion.Rrf(_RRF_K if rrf.k is None else rrf.k, rrf.weights)
-            case OrderByQuery(order_by=order):
-                return order_by(order)
-            case SampleQuery():
-                return edge.Sample.Random
-            case DiscoverQuery() | ContextQuery():
-                raise Unsupported(path)
-            case FormulaQuery() | RelevanceFeedbackQuery() | TextQuery():
-                raise Unsupported(path)
-            case _:
-                return edge.Query.Nearest(self._vector(query, using, path), using)
 
-    def _mmr(self, vector: Any, mmr: Mmr, owner: QueryRequest | Prefetch) -> edge.Mmr:
-        weight = _MMR_LAMBDA if mmr.diversity is None else 1.0 - mmr.diversity
-        candidates = mmr.candidates_limit or owner.limit or _LIMIT
-        return edge.Mmr(vector, weight, candidates, owner.using or UNNAMED)
+def _by_vector(wanted: ByVector) -> edge.Query:
+    scoring, using = wanted.scoring, wanted.using
+    match scoring:
+        case Nearest(vector=vector):
+            return edge.Query.Nearest(engine_vector(vector), using)
+        case BestScore():
+            return edge.Query.RecommendBestScore(_examples(scoring), using)
+        case SumScores():
+            return edge.Query.RecommendSumScores(_examples(scoring), using)
+        case Discover(target=target, pairs=pairs):
+            discover = edge.DiscoverQuery(engine_vector(target), _pairs(pairs))
+            return edge.Query.Discover(discover, using)
+        case Context(pairs=pairs):
+            return edge.Query.Context(edge.ContextQuery(_pairs(pairs)), using)
+        case Feedback():
+            return edge.Query.FeedbackNaive(_feedback(scoring), using)
+        case _:
+            assert_never(scoring)
 
-    def _recommend(self, query: RecommendQuery, using: str, path: str) -> Any:
-        wanted = query.recommend
-        examples = edge.RecommendQuery(
-            [self._vector(one, using, path) for one in wanted.positive or []],
-            [self._vector(one, using, path) for one in wanted.negative or []],
-        )
-        match wanted.strategy:
-            case RecommendStrategy.BEST_SCORE:
-                return edge.Query.RecommendBestScore(examples, using)
-            case RecommendStrategy.SUM_SCORES:
-                return edge.Query.RecommendSumScores(examples, using)
-            case None | RecommendStrategy.AVERAGE_VECTOR:
-                raise Unsupported(f"{path}.recommend.strategy")
-            case _:
-                assert_never(wanted.strategy)
 
-    def _vector(self, value: VectorInput, using: str, path: str) -> Any:
-        match value:
-            case Document() | Image() | InferenceObject():
-                raise Unsupported(path, "asks for inference, which this store has not")
-            case SparseVector(indices=indices, values=values):
-                return edge.SparseVector(indices, values)
-            case list():
-                return value
-            case _:
-                return self._vector_of(canonical_id(value), using)
+def _examples(scoring: BestScore | SumScores) -> edge.RecommendQuery:
+    return edge.RecommendQuery(_vectors(scoring.positives), _vectors(scoring.negatives))
+
+
+def _vectors(given: Sequence[VectorValue]) -> list[Any]:
+    return [engine_vector(vector) for vector in given]
+
+
+def _pairs(given: Sequence[Pair]) -> list[edge.ContextPair]:
+    return [
+        edge.ContextPair(engine_vector(positive), engine_vector(negative))
+        for positive, negative in given
+    ]
+
+
+def _feedback(scoring: Feedback) -> edge.FeedbackNaiveQuery:
+    return edge.FeedbackNaiveQuery(
+        engine_vector(scoring.target),
+        [edge.FeedbackItem(engine_vector(vector), score) for vector, score in scoring.examples],
+        edge.NaiveFeedbackStrategy(scoring.a, scoring.b, scoring.c),
+    )
 
 
 def order_by(wanted: OrderBy | str) -> edge.OrderBy:
-    """Return the engine's order; ``start_from`` keeps its type."""
+    """Return the engine's order of a scroll; ``start_from`` keeps its type."""
     if isinstance(wanted, str):
         return edge.OrderBy(wanted)
     start = wanted.start_from
@@ -175,17 +152,19 @@ def order_by(wanted: OrderBy | str) -> edge.OrderBy:
     )
 
 
-def _params(params: SearchParams | None) -> edge.SearchParams | None:
+def _params(params: SearchParams | None, booleans: BooleanMatches) -> edge.SearchParams | None:
     if params is None:
         return None
-    if params.idf is not None:
-        raise Unsupported("params.idf")
+    idf = None
+    if isinstance(params.idf, IdfCorpusParams):
+        idf = edge.IdfParams(engine_filter(params.idf.corpus, "params.idf.corpus", booleans))
     return edge.SearchParams(
         hnsw_ef=params.hnsw_ef,
         exact=bool(params.exact),
         indexed_only=bool(params.indexed_only),
         quantization=_quantization(params.quantization),
         acorn=_acorn(params.acorn),
+        idf=idf,
     )
 
 
@@ -199,23 +178,3 @@ def _acorn(wanted: AcornSearchParams | None) -> Any:
     return wanted and edge.AcornSearchParams(
         enable=bool(wanted.enable), max_selectivity=wanted.max_selectivity
     )
-
-
-def _named_ids(request: QueryRequest | Prefetch) -> Iterator[PointId]:
-    """Yield the ids that stand for vectors anywhere in the request."""
-    for value in _inputs(request.query):
-        if isinstance(value, int | str | UUID):
-            yield canonical_id(value)
-    prefetch = request.prefetch or []
-    for one in prefetch if isinstance(prefetch, list) else [prefetch]:
-        yield from _named_ids(one)
-
-
-def _inputs(query: QueryInterface | None) -> Sequence[object]:
-    match query:
-        case NearestQuery(nearest=nearest):
-            return [nearest]
-        case RecommendQuery(recommend=wanted):
-            return [*(wanted.positive or []), *(wanted.negative or [])]
-        case _:
-            return [query]

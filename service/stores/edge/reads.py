@@ -5,24 +5,23 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from service.errors import PointNotFound, WrongInput
-from service.model.ids import PointId
-from service.model.points import Hit, Page, Record
+from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
     CollectionInfo,
     CollectionStatus,
     CountRequest,
+    FacetRequest,
     OptimizersStatusOneOf,
     PointRequest,
-    QueryRequest,
     ScrollRequest,
 )
+from service.model.queries import ResolvedQuery
 from service.stores.configuration import collection_config
 from service.stores.edge.booleans import boolean_matches
 from service.stores.edge.failures import engine_errors
 from service.stores.edge.filters import engine_filter
 from service.stores.edge.manifest import Manifest
-from service.stores.edge.queries import QueryTranslator, order_by
+from service.stores.edge.queries import engine_query, order_by
 from service.stores.edge.values import (
     canonical_id,
     engine_selector,
@@ -33,6 +32,7 @@ from service.stores.edge.values import (
 from service.stores.payload_schema import index_info
 
 _SCROLL_LIMIT = 10
+_FACET_LIMIT = 10
 
 
 def info(shard: edge.EdgeShard, manifest: Manifest, *, is_busy: bool) -> CollectionInfo:
@@ -82,7 +82,7 @@ def scroll(shard: edge.EdgeShard, request: ScrollRequest) -> Page:
         )
     return Page(
         [our_record(record) for record in records],
-        None if next_id is None else our_id(next_id),
+        None if next_id is None or request.order_by is not None else our_id(next_id),
     )
 
 
@@ -93,28 +93,26 @@ def count(shard: edge.EdgeShard, request: CountRequest) -> int:
         return shard.count(edge.CountRequest(exact=request.exact is not False, filter=matching))
 
 
-def query(shard: edge.EdgeShard, request: QueryRequest) -> list[Hit]:
+def query(shard: edge.EdgeShard, wanted: ResolvedQuery) -> list[Hit]:
     """Return the best points, best first."""
-
-    def stored_vector(point_id: PointId, using: str) -> Any:
-        return _stored_vector(shard, point_id, using)
-
-    translator = QueryTranslator(boolean_matches(shard), stored_vector)
     with engine_errors():
-        hits = [our_hit(hit) for hit in shard.query(translator.query(request))]
-    if request.with_vector:
+        found = shard.query(engine_query(wanted, boolean_matches(shard)))
+    hits = [our_hit(hit) for hit in found]
+    if wanted.with_vector:
         return hits
     # A query by maximal marginal relevance returns the vectors it worked with.
     return [replace(hit, vectors=None) for hit in hits]
 
 
-def _stored_vector(shard: edge.EdgeShard, point_id: PointId, using: str) -> Any:
-    records = shard.retrieve([point_id], with_payload=False, with_vector=[using])
-    if not records:
-        raise PointNotFound(f"No point with id {point_id} found")
-    vector: Any = records[0].vector
-    if isinstance(vector, dict):
-        vector = vector.get(using)
-    if vector is None:
-        raise WrongInput(f"Not existing vector name error: {using}")
-    return vector
+def facet(shard: edge.EdgeShard, request: FacetRequest) -> list[FacetHit]:
+    """Return the values of a field with their counts, the most frequent first."""
+    with engine_errors():
+        found = shard.facet(
+            edge.FacetRequest(
+                request.key,
+                _FACET_LIMIT if request.limit is None else request.limit,
+                bool(request.exact),
+                engine_filter(request.filter, "filter", boolean_matches(shard)),
+            )
+        )
+    return [FacetHit(hit.value, hit.count) for hit in found]

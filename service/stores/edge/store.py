@@ -7,12 +7,12 @@ that every process inherits, so that it stays locked until the last one has ende
 import asyncio
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from service.errors import ConfigurationError, Unsupported
+from service.errors import ConfigurationError
 from service.model.operations import Operation, UpdateResult
 from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
@@ -27,7 +27,9 @@ from service.model.qdrant import (
     UpdateCollection,
 )
 from service.ports import VectorStore
+from service.stores.alias_rules import changed_aliases, refuse_alias_name
 from service.stores.edge import calls
+from service.stores.edge.aliases import AliasFile
 from service.stores.edge.channel import Channel, Place
 from service.stores.edge.manifest import owner, remove_leftovers
 from service.stores.edge.settings import EngineSettings
@@ -48,12 +50,15 @@ class EdgeStore:
         self._processes = processes
         self._settings = settings or EngineSettings()
         self._channels: list[Channel] = []
+        self._aliases = AliasFile(data_dir)
+        self._changing = asyncio.Lock()
         self._lock: int | None = None
 
     async def __aenter__(self) -> Self:
         (self._data_dir / "collections").mkdir(parents=True, exist_ok=True)
         self._lock = await _lock(self._data_dir / "lock")
         remove_leftovers(self._data_dir / "collections")
+        self._aliases.read()
         self._channels = [
             Channel(Place(self._data_dir, index, self._processes, self._lock, self._settings))
             for index in range(self._processes)
@@ -91,56 +96,73 @@ class EdgeStore:
         return sorted(name for some in names for name in some)
 
     async def has_collection(self, name: str) -> bool:
-        """Say whether the collection exists."""
-        return await self._of(name).ask(calls.Has(name))
+        """Say whether the collection exists, or an alias of that name."""
+        found = self._aliases.resolve(name)
+        return await self._of(found).ask(calls.Has(found))
 
     async def create_collection(self, name: str, request: CreateCollection) -> bool:
-        """Create an empty collection. Raises ``CollectionExists``."""
-        return await self._of(name).ask(calls.Create(name, request))
+        """Create an empty collection. Raises ``CollectionExists``, and ``WrongInput`` for the name of an alias."""
+        async with self._changing:
+            refuse_alias_name(name, self._aliases.all)
+            return await self._of(name).ask(calls.Create(name, request))
 
     async def update_collection(self, name: str, request: UpdateCollection) -> bool:
         """Change parameters; the vectors are indexed with them in the background."""
-        return await self._of(name).ask(calls.Update(name, request))
+        return await self._ask(name, lambda found: calls.Update(found, request))
 
     async def delete_collection(self, name: str) -> bool:
-        """Drop the collection; false when it was not there."""
-        return await self._of(name).ask(calls.Drop(name))
+        """Drop the collection and its aliases; false when it was not there. An alias is not followed."""
+        async with self._changing:
+            dropped = await self._of(name).ask(calls.Drop(name))
+            self._aliases.forget(name)
+            return dropped
 
     async def collection_info(self, name: str) -> CollectionInfo:
         """Return status, counts, configuration and payload schema."""
-        return await self._of(name).ask(calls.Info(name))
+        return await self._ask(name, calls.Info)
 
     async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
         """Return the points that exist, in the request's order, duplicates once."""
-        return await self._of(collection).ask(calls.Retrieve(collection, request))
+        return await self._ask(collection, lambda found: calls.Retrieve(found, request))
 
     async def scroll(self, collection: str, request: ScrollRequest) -> Page:
         """Return a page in id order, or in the order of an indexed payload field."""
-        return await self._of(collection).ask(calls.Scroll(collection, request))
+        return await self._ask(collection, lambda found: calls.Scroll(found, request))
 
     async def count(self, collection: str, request: CountRequest) -> int:
         """Return the number of points that match."""
-        return await self._of(collection).ask(calls.Count(collection, request))
+        return await self._ask(collection, lambda found: calls.Count(found, request))
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""
-        return await self._of(collection).ask(calls.Query(collection, request))
+        from service.queries.resolve import resolve  # noqa: PLC0415 - until it is there
+
+        query = await resolve(self, collection, request)
+        return await self._ask(collection, lambda found: calls.Query(found, query))
 
     async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
-        """Return the values of a field with their counts."""
-        raise Unsupported("facet")
+        """Return the values of a field with their counts, the most frequent first."""
+        return await self._ask(collection, lambda found: calls.Facet(found, request))
 
     async def aliases(self) -> dict[str, str]:
         """Return the collection that every alias stands for."""
-        return {}
+        return dict(self._aliases.all)
 
     async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
         """Make, drop and rename aliases, all or none."""
-        raise Unsupported("actions")
+        async with self._changing:
+            there = await self.collections()
+            self._aliases.replace(changed_aliases(self._aliases.all, actions, there))
+            return True
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
         """Apply one change; without ``wait`` it is durable but visible only a little later."""
-        return await self._of(collection).ask(calls.Apply(collection, operation, wait))
+        return await self._ask(collection, lambda found: calls.Apply(found, operation, wait))
+
+    async def _ask(self, name: str, call: Callable[[str], calls.Call[T]]) -> T:
+        """Ask the collection that a name or an alias stands for."""
+        found = self._aliases.resolve(name)
+        return await self._of(found).ask(call(found))
 
     def _of(self, collection: str) -> Channel:
         return self._channels[owner(collection, self._processes)]

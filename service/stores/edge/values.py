@@ -91,12 +91,19 @@ def our_id(value: object) -> PointId:
 
 def our_record(record: edge.Record) -> Record:
     """Return a read point."""
-    return Record(our_id(record.id), record.payload, our_vectors(record.vector))
+    return Record(our_id(record.id), record.payload, our_vectors(record.vector), record.order_value)
 
 
 def our_hit(hit: edge.ScoredPoint) -> Hit:
     """Return a search result."""
-    return Hit(our_id(hit.id), hit.score, hit.version, hit.payload, our_vectors(hit.vector))
+    return Hit(
+        our_id(hit.id),
+        hit.score,
+        hit.version,
+        hit.payload,
+        our_vectors(hit.vector),
+        hit.order_value,
+    )
 
 
 def our_vectors(vectors: Any) -> dict[str, VectorValue] | None:

@@ -20,7 +20,8 @@ from service.stores.postgres.database import Database
 _ROWS = """
     SELECT name, stage, generation, percent, epoch, backfilled,
            frozen_by IS NOT NULL AS frozen,
-           coalesce(frozen_until <= clock_timestamp(), false) AS is_overdue
+           coalesce(frozen_until <= clock_timestamp(), false) AS is_overdue,
+           ARRAY(SELECT a.name FROM vecferry.aliases AS a WHERE a.collection = generation) AS aliases
     FROM vecferry.control
     ORDER BY name
 """

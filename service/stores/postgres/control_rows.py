@@ -191,6 +191,7 @@ def state(row: asyncpg.Record) -> CollectionState:
         epoch=row["epoch"],
         backfilled=row["backfilled"],
         frozen=row["frozen"],
+        aliases=frozenset(row["aliases"]),
     )
 
 

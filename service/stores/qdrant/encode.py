@@ -15,9 +15,11 @@ from service.model.operations import (
     ByIds,
     ClearPayload,
     CreateIndex,
+    CreateVector,
     Delete,
     DeleteIndex,
     DeletePayload,
+    DeleteVector,
     DeleteVectors,
     Operation,
     OverwritePayload,
@@ -50,10 +52,8 @@ def call(operation: Operation) -> Call:
             return _point_call(operation)
         case SetPayload() | OverwritePayload() | DeletePayload() | ClearPayload():
             return _payload_call(operation)
-        case CreateIndex(field=field, schema=schema):
-            return Call("PUT", "/index", _json({"field_name": field, "field_schema": schema}))
-        case DeleteIndex(field=field):
-            return Call("DELETE", f"/index/{quote(field, safe='')}")
+        case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
+            return _schema_call(operation)
     assert_never(operation)
 
 
@@ -85,6 +85,23 @@ def _selected(selector: Selector) -> dict[str, Any]:
         case ByFilter(filter=condition):
             return {"filter": condition}
     assert_never(selector)
+
+
+def _schema_call(operation: CreateIndex | DeleteIndex | CreateVector | DeleteVector) -> Call:
+    match operation:
+        case CreateIndex(field=field, schema=schema):
+            return Call("PUT", "/index", _json({"field_name": field, "field_schema": schema}))
+        case DeleteIndex(field=field):
+            return Call("DELETE", f"/index/{quote(field, safe='')}")
+        case CreateVector(name=name, config=config):
+            return Call("PUT", _vector_path(name), model_json(config))
+        case DeleteVector(name=name):
+            return Call("DELETE", _vector_path(name))
+    assert_never(operation)
+
+
+def _vector_path(name: str) -> str:
+    return f"/vectors/{quote(name, safe='')}"
 
 
 def _point_call(operation: Upsert | UpdateVectors | Delete | DeleteVectors) -> Call:
