@@ -18,7 +18,7 @@ from backfill.ports import Jobs
 from backfill.receipt import Receipt
 from backfill.run import Backfill
 from backfill.verify import Verification
-from service.control.change import StageChanges
+from service.control.change import Follow, StageChanges
 from service.control.plane import ControlPlane
 from service.control.ports import ControlStore
 from service.control.state import CollectionState, View
@@ -81,6 +81,7 @@ class Administration:
     backfill: Backfill | None
     verification: Verification | None
     build_indexes: BuildIndexes
+    follow: Follow
     shadow: ShadowReads
     ledger: WholeLedger
     _running: dict[tuple[str, str], LongJob] = field(default_factory=dict)
@@ -223,6 +224,7 @@ class Administration:
         if self.source is not None:
             # … and what Qdrant only acknowledged must be applied, or the copy misses it.
             await self.source.drain(state.name)
+            await self.follow(state)
         if (await self.plane.refresh()).state(state.name).generation != state.generation:
             message = f"the mirror of `{state.name}` was begun anew meanwhile; try again"
             raise StageError(message)

@@ -267,6 +267,7 @@ def _administration(core: Core) -> Administration:
             core.control,
             core.recording.seals,
             read_source_config=read_source_config,
+            follow=core.whole.follow,
             freeze_seconds=settings.freeze_seconds,
         ),
         source=source,
@@ -277,6 +278,7 @@ def _administration(core: Core) -> Administration:
         else Backfill(source, jobs, metrics, page_size=settings.backfill_page_size),
         verification=None if source is None else Verification(source, core.target, metrics),
         build_indexes=build_indexes,
+        follow=core.whole.follow,
         shadow=core.shadow,
         ledger=WholeLedger(core.book, hints=core.recording.hints),
     )

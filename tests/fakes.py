@@ -13,9 +13,11 @@ from service.model.operations import (
     ByIds,
     ClearPayload,
     CreateIndex,
+    CreateVector,
     Delete,
     DeleteIndex,
     DeletePayload,
+    DeleteVector,
     DeleteVectors,
     Operation,
     OverwritePayload,
@@ -54,6 +56,7 @@ from service.model.qdrant import (
 )
 from service.ports import VectorStore
 from service.stores.payload_schema import index_info
+from service.stores.vector_names import with_vector, without_vector
 
 
 @dataclass
@@ -229,12 +232,27 @@ def _apply(target: _Collection, operation: Operation) -> None:
             for point in target.existing(selector):
                 kept = {name: v for name, v in point.vectors.items() if name not in names}
                 target.put(replace(point, vectors=kept))
+        case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
+            _apply_to_schema(target, operation)
+        case _:
+            _apply_to_payload(target, operation)
+
+
+def _apply_to_schema(
+    target: _Collection, operation: CreateIndex | DeleteIndex | CreateVector | DeleteVector
+) -> None:
+    match operation:
         case CreateIndex(name, schema):
             target.indexes[name] = schema
         case DeleteIndex(name):
             target.indexes.pop(name, None)
-        case _:
-            _apply_to_payload(target, operation)
+        case CreateVector(name, config):
+            target.request = with_vector(target.request, name, config)
+        case DeleteVector(name):
+            target.request = without_vector(target.request, name)
+            for point in list(target.points.values()):
+                kept = {each: v for each, v in point.vectors.items() if each != name}
+                target.put(replace(point, vectors=kept))
 
 
 def _apply_to_payload(

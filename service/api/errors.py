@@ -1,6 +1,7 @@
 """Exceptions become answers here, and nowhere else."""
 
 from http import HTTPStatus
+from math import ceil
 
 import structlog
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from service.api.envelope import failure, refused
 from service.errors import (
     ConfigurationError,
     Overloaded,
+    RateLimited,
     RequestError,
     StageError,
     StaleEpoch,
@@ -58,6 +60,9 @@ def answer(request: Request, error: Exception) -> Response:
             log.error("setting_wrong", error=str(error))
             text = "Service internal error: the configuration is wrong, see the log"
             return failure(request, status_of(ConfigurationError), text)
+        case RateLimited(retry_after=float(seconds)):
+            headers = {"Retry-After": str(ceil(seconds))}
+            return failure(request, error.status, str(error), headers)
         case VecferryError():
             return failure(request, status_of(type(error)), str(error))
         case _:

@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from service.api.qdrant.numbers import Aside
 from service.api.qdrant.paths import Path, malformed
 from service.api.qdrant.ranges import check_ranges
 from service.api.qdrant.reasons import one_reason
@@ -36,12 +37,14 @@ def parse(model: type[M], raw: object, place: Path = ()) -> M:
     ``place`` is where the value stands in the body. Raises ``MalformedBody`` for a wrong type and
     ``InvalidBody`` for a value out of range.
     """
-    shaped = shape(raw, model, place)
+    aside = Aside()
+    shaped = shape(raw, model, place, aside)
     try:
         # Strict JSON mode: "3" is no number and 1 is no boolean, but enums and dates are strings.
         parsed = model.model_validate_json(orjson.dumps(shaped), strict=True)
     except ValidationError as error:
         at, reason = one_reason(error, shaped)
         raise malformed((*place, *at), reason) from None
+    aside.put_back(parsed, len(place))
     check_ranges(parsed, place)
     return parsed

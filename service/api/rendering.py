@@ -4,13 +4,24 @@ What was not asked for is absent. The unnamed vector is a bare list, named ones 
 point without vectors has ``{}``.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from service.model.columns import RecordColumns
 from service.model.operations import UpdateResult
-from service.model.points import UNNAMED, Hit, Page, Record, SparseVector, Vectors, VectorValue
+from service.model.points import (
+    UNNAMED,
+    Hit,
+    Page,
+    Record,
+    SparseVector,
+    Vectors,
+    VectorValue,
+)
 from service.model.qdrant import CollectionInfo
 
 Json = dict[str, Any]
@@ -18,23 +29,18 @@ Json = dict[str, Any]
 
 def record_json(record: Record) -> Json:
     """Write a point as scroll and retrieve answer it."""
-    return {"id": record.id, **_contents(record)}
+    return _with_contents({"id": record.id}, record)
 
 
 def hit_json(hit: Hit) -> Json:
     """Write a search result; the score is rounded to float32, as it was computed."""
-    return {
-        "id": hit.id,
-        "version": hit.version,
-        "score": np.float32(hit.score),
-        **_contents(hit),
-    }
+    score = np.float32(hit.score)
+    return _with_contents({"id": hit.id, "version": hit.version, "score": score}, hit)
 
 
 def page_json(page: Page) -> Json:
     """Write a page of a scroll."""
-    points = [record_json(record) for record in page.records]
-    return {"points": points, "next_page_offset": page.next_id}
+    return {"points": _points(page.records), "next_page_offset": page.next_id}
 
 
 def update_json(result: UpdateResult) -> Json:
@@ -47,13 +53,27 @@ def collection_json(info: CollectionInfo) -> Json:
     return info.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _contents(point: Record | Hit) -> Json:
-    contents: Json = {}
-    if point.payload is not None:
-        contents["payload"] = point.payload
-    if point.vectors is not None:
-        contents["vector"] = _vectors(point.vectors)
-    return contents
+def _points(records: Sequence[Record]) -> list[Json]:
+    if not isinstance(records, RecordColumns):
+        return [record_json(record) for record in records]
+    points: list[Json] = [{"id": point_id} for point_id in records.ids]
+    for point, payload in zip(points, records.payloads or (), strict=False):
+        # It is JSON already.
+        point["payload"] = orjson.Fragment(payload)
+    if records.vectors is not None:
+        for at, point in enumerate(points):
+            point["vector"] = _vectors(records.vectors_at(at) or {})
+    return points
+
+
+def _with_contents(point: Json, given: Record | Hit) -> Json:
+    if given.payload is not None:
+        point["payload"] = given.payload
+    if given.vectors is not None:
+        point["vector"] = _vectors(given.vectors)
+    if given.order_value is not None:
+        point["order_value"] = given.order_value
+    return point
 
 
 def _vectors(vectors: Vectors) -> object:

@@ -4,10 +4,10 @@ The procedure per kind of transition:
 
 - ``ARM``      make empty target tables, publish, record; the stage counts only when all instances confirmed (R9).
 - ``PUBLISH``  freeze for a moment, so that detached instances decide nothing meanwhile; publish, record, confirm.
-- ``FREEZE``   hold new writes, freeze the record, confirm (so that the older writes have ended), wait for an empty
-               ledger and no hints (R6), publish under the freeze (which looks at the ledger once more, R5), record,
-               confirm. The freeze has a deadline in the database: when anything fails or this process dies, the old
-               stage goes on.
+- ``FREEZE``   where the target becomes right, look at the source's description once more; hold new writes, freeze the
+               record, confirm (so that the older writes have ended), wait for an empty ledger and no hints (R6),
+               publish under the freeze (which looks at the ledger once more, R5), record, confirm. The freeze has a
+               deadline in the database: when anything fails or this process dies, the old stage goes on.
 - ``ABANDON``  publish ``off``, record, confirm, drop the target's tables.
 
 The record in the source matters while the source is right, before or after: without it such a change is refused.
@@ -33,6 +33,8 @@ from service.steps import Step, reached
 _log = structlog.get_logger(__name__)
 
 ReadConfig = Callable[[str], Awaitable[CreateCollection]]
+Follow = Callable[[CollectionState], Awaitable[None]]
+"""Has the target take the source's description of a collection once more: parameters, indexes, aliases."""
 
 _CONFIRM_SECONDS = 30.0
 
@@ -47,12 +49,14 @@ class StageChanges:
         seals: Seals,
         *,
         read_source_config: ReadConfig,
+        follow: Follow,
         freeze_seconds: float,
     ) -> None:
         self._plane = plane
         self._store = store
         self._seals = seals
         self._read_source_config = read_source_config
+        self._follow = follow
         self._freeze_seconds = freeze_seconds
         self._one_at_a_time = asyncio.Lock()
 
@@ -87,11 +91,6 @@ class StageChanges:
     def _check_gates(self, before: CollectionState, wanted: Stage) -> None:
         if needs_backfill(wanted) and not before.backfilled:
             message = f"`{before.name}` has no complete backfill; run `vecferry backfill` first"
-            raise StageError(message)
-        if wanted is Stage.COMPLETE and before.name in self._plane.view.aliases.values():
-            message = (
-                f"`{before.name}` has aliases, which Postgres cannot answer without Qdrant yet"
-            )
             raise StageError(message)
 
     async def _carry_out(
@@ -136,6 +135,9 @@ class StageChanges:
     ) -> int:
         moves, is_recorded = change is Change.FREEZE, _involves_source(before.stage, wanted)
         if moves:
+            if before.authority is Side.SOURCE and authority(wanted) is Side.TARGET:
+                # Its aliases are in force from the publication on: what nobody told us of must be there, too.
+                await self._follow(before)
             await self._settled(before, "before the freeze", limit=_NEARLY)
             await self._check_nothing_stuck(before)
         elif not is_recorded:

@@ -50,6 +50,7 @@ _UNDECIDED_SECONDS = 2.0
 _RENEW_SECONDS = 1.0
 # A source that hangs must not keep us from our heartbeat.
 _ALIASES_SECONDS = 2.0
+_SEEN_SECONDS = 5.0
 
 LoadAliases = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -215,6 +216,13 @@ class ControlPlane:
                 message = f"not confirmed in {seconds:g} s by instance(s) {names}"
                 raise StageError(message)
             await asyncio.sleep(POLL_SECONDS / 4)
+
+    async def seen_by_all(self, revision: int) -> None:
+        """Return when every live instance knows the revision, or did not say so in time: it will in a moment."""
+        try:
+            await self.confirmed_by_all(revision, seconds=_SEEN_SECONDS)
+        except StageError as error:
+            _log.warning("change_unconfirmed", reason=str(error))
 
     def _rebuild(self) -> None:
         """Make the view of what is known now."""

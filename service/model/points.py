@@ -4,7 +4,7 @@ The unnamed vector of a collection has the name ``""``. Dense vectors are float3
 multivectors of shape ``(rows, dim)``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -69,7 +69,7 @@ class Hit:
 class Page:
     """One page of a scroll in id order; ``next_id`` is the first id of the next page, ``None`` on the last one."""
 
-    records: list[Record]
+    records: Sequence[Record]
     next_id: PointId | None
 
 

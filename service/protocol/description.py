@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from pydantic import BaseModel
 
 from service.control.sourced import create_request
-from service.model.operations import CreateIndex, DeleteIndex
+from service.model.operations import CreateIndex, CreateVector, DeleteIndex, DeleteVector
 from service.model.qdrant import (
     CollectionInfo,
     CollectionParamsDiff,
@@ -20,15 +20,32 @@ from service.model.qdrant import (
 )
 from service.stores.configuration import vector_params
 from service.stores.payload_schema import field_schema, parse_schema
+from service.stores.vector_names import name_config, with_vector, without_vector
 from service.translate.paths import parse_path
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A collection's parameters, and the ``field_schema`` of every payload index."""
+    """A collection's parameters, the ``field_schema`` of every payload index, and its aliases."""
 
     config: CreateCollection
     payload_schema: Mapping[str, Any] = field(default_factory=dict)
+    aliases: frozenset[str] = frozenset()
+
+
+DescriptionOperation: TypeAlias = CreateIndex | DeleteIndex | CreateVector | DeleteVector
+"""The operations that change a description and no point."""
+
+
+def applied(before: Description, operation: DescriptionOperation) -> Description:
+    """Return the description after an operation. Raises ``RequestError`` for one that cannot be."""
+    match operation:
+        case CreateIndex() | DeleteIndex():
+            return with_index(before, operation)
+        case CreateVector() | DeleteVector():
+            return with_vector_name(before, operation)
+        case _:
+            assert_never(operation)
 
 
 def with_index(before: Description, operation: CreateIndex | DeleteIndex) -> Description:
@@ -46,6 +63,17 @@ def with_index(before: Description, operation: CreateIndex | DeleteIndex) -> Des
     return replace(before, payload_schema=schema)
 
 
+def with_vector_name(before: Description, operation: CreateVector | DeleteVector) -> Description:
+    """Return the description with a named vector made or removed. Raises ``WrongInput`` for another one of the name."""
+    match operation:
+        case CreateVector(name, config):
+            return replace(before, config=with_vector(before.config, name, config))
+        case DeleteVector(name):
+            return replace(before, config=without_vector(before.config, name))
+        case _:
+            assert_never(operation)
+
+
 class TargetStep(Enum):
     """What makes the target's collection equal to the source's."""
 
@@ -57,13 +85,13 @@ class TargetStep(Enum):
     RETIRE = auto()
     """The source has none: tables and intents go."""
     DESCRIBE = auto()
-    """Parameters or payload indexes differ."""
+    """Parameters, payload indexes, aliases or which named vectors there are differ."""
 
 
-def described(info: CollectionInfo) -> Description:
-    """Return the description that is in a store's collection info."""
+def described(info: CollectionInfo, aliases: frozenset[str] = frozenset()) -> Description:
+    """Return the description that is in a store's collection info and list of aliases."""
     schema = {name: field_schema(index) for name, index in (info.payload_schema or {}).items()}
-    return Description(create_request(info.config), schema)
+    return Description(create_request(info.config), schema, aliases)
 
 
 def step_on_target(
@@ -74,7 +102,7 @@ def step_on_target(
         if found is not None:
             return TargetStep.MAKE
         return TargetStep.NOTHING if held is None else TargetStep.RETIRE
-    if is_made or _shape(held.config) != _shape(found.config):
+    if is_made or _is_another(held.config, found.config):
         return TargetStep.REPLACE
     return TargetStep.NOTHING if held == found else TargetStep.DESCRIBE
 
@@ -88,6 +116,19 @@ def index_changes(wanted: Description, found: Description) -> list[CreateIndex |
         if found.payload_schema.get(name) != schema
     ]
     return [*sorted(dropped, key=lambda operation: operation.field), *made]
+
+
+def vector_name_changes(
+    wanted: CreateCollection, found: CreateCollection
+) -> list[CreateVector | DeleteVector]:
+    """Return the operations that give ``found`` exactly the named vectors of ``wanted``."""
+    ours, theirs = _shape(wanted), _shape(found)
+    dropped = [DeleteVector(name) for name in sorted(theirs.keys() - ours.keys())]
+    made = [
+        CreateVector(name, name_config(wanted, name))
+        for name in sorted(ours.keys() - theirs.keys())
+    ]
+    return [*dropped, *made]
 
 
 def parameter_changes(wanted: Description, found: Description) -> UpdateCollection | None:
@@ -147,10 +188,19 @@ def _covers(found: object, wanted: object) -> bool:
     return found == wanted
 
 
-def _shape(config: CreateCollection) -> object:
-    """Return what cannot change without making the collection anew."""
+def _shape(config: CreateCollection) -> dict[str, object]:
+    """Return what of each vector cannot change without making it anew."""
     dense = {
         name: (params.size, params.distance, params.multivector_config, params.datatype)
         for name, params in vector_params(config).items()
     }
-    return dense, set(config.sparse_vectors or {})
+    return dense | dict.fromkeys(config.sparse_vectors or {}, "sparse")
+
+
+def _is_another(held: CreateCollection, found: CreateCollection) -> bool:
+    """Say whether this is another collection: named vectors come and go, but none of them changes (R10)."""
+    before, after = _shape(held), _shape(found)
+    shared = before.keys() & after.keys()
+    return any(before[name] != after[name] for name in shared) or bool(
+        before and after and not shared
+    )

@@ -13,7 +13,14 @@ from service.control.plane import ControlPlane
 from service.control.state import CollectionState
 from service.errors import CollectionNotFound, StaleEpoch
 from service.metrics import ProxyMetrics
-from service.model.operations import CreateIndex, DeleteIndex, Operation, UpdateResult
+from service.model.operations import (
+    CreateIndex,
+    CreateVector,
+    DeleteIndex,
+    DeleteVector,
+    Operation,
+    UpdateResult,
+)
 from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
     AliasOperations,
@@ -28,7 +35,7 @@ from service.model.qdrant import (
     UpdateStatus,
 )
 from service.ports import VectorStore
-from service.protocol.description import with_index
+from service.protocol.description import applied
 from service.protocol.ledger import Intent, LedgerEntry
 from service.protocol.resync import Resyncer
 from service.protocol.whole import WholeChanges
@@ -88,10 +95,9 @@ class TargetAuthority:
         Raises ``StaleEpoch`` when the authority moved.
         """
         match operation:
-            case CreateIndex() | DeleteIndex():
-                await self._change(
-                    collection, lambda before: with_index(before, operation), "index"
-                )
+            case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
+                cause = "index" if isinstance(operation, CreateIndex | DeleteIndex) else "vector"
+                await self._change(collection, lambda before: applied(before, operation), cause)
                 result = UpdateResult(0)
             case _:
                 result = await self._current(lambda: self._apply_once(collection, operation))
@@ -207,12 +213,22 @@ class TargetAuthority:
         return await self._target.facet(collection, request)
 
     async def aliases(self) -> dict[str, str]:
-        """Return the collection that every alias stands for."""
-        return await self._target.aliases()
+        """Return the collection that every alias stands for, of those that the target is right for."""
+        view = self._plane.view
+        return {
+            alias: name
+            for alias, name in (await self._target.aliases()).items()
+            if view.state(name).authority is Side.TARGET
+        }
 
     async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
-        """Make, drop and rename aliases, all or none."""
-        return await self._target.change_aliases(actions)
+        """Make, drop and rename aliases, all or none; every instance knows them when this returns."""
+        owner = self._plane.instance
+        await self._current(lambda: self._collections.change_aliases(actions, owner=owner))
+        view = await self._plane.refresh()
+        self._whole.committed()
+        await self._plane.seen_by_all(view.revision)
+        return True
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points."""

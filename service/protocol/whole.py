@@ -32,7 +32,7 @@ from service.protocol.description import Description
 from service.protocol.mirrors import BarrierStore
 from service.protocol.outcome import Outcome
 from service.protocol.refusals import is_refusal, may_still_land
-from service.protocol.whole_log import Ended, Refused, WholeIntent, WholeLog
+from service.protocol.whole_log import Anew, Ended, Refused, WholeIntent, WholeLog
 from service.stages import Side
 from service.steps import Step, reached
 from service.troubles import Trouble
@@ -127,6 +127,21 @@ class WholeChanges:
             await self._taken_back(intent)
             raise
         return intent
+
+    async def follow(self, state: CollectionState) -> None:
+        """Look at the source's description once more, whoever changed it: the target has it when the ledger is empty.
+
+        What was there before the collection was mirrored comes over so. Raises ``StageError`` when another change is
+        under way.
+        """
+        try:
+            intent = await self.intend(state, replaces=False, gives_up=False, cause="follow")
+        except Overloaded as error:
+            raise StageError(str(error)) from error
+        if intent is None:
+            message = f"`{state.name}` changed meanwhile; try again"
+            raise StageError(message)
+        await self.ended(intent, Outcome.ENDED)
 
     async def free(self, name: str) -> None:
         """Return when nobody makes or drops the collection. Raises ``Overloaded`` after a bounded time."""
@@ -263,8 +278,8 @@ class WholeChanges:
         )
 
     async def _settle_source(self, source: BarrierStore, intent: WholeIntent) -> Ended:
-        async def impose(wanted: Description | None, is_anew: bool) -> None:  # noqa: FBT001 - the port's
-            await imposing.impose(source, intent.name, wanted, is_anew=is_anew)
+        async def impose(wanted: Description | None, anew: Anew) -> None:
+            await imposing.impose(source, intent.name, wanted, anew)
 
         # Whoever met an open attempt has waited since for as long as it may take to land.
         return await self._log.settle_source(

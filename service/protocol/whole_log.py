@@ -1,20 +1,24 @@
 """The values of changes of whole collections, and what the protocol asks of the database that keeps them (R10)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import Protocol
 from uuid import UUID
 
 from service.control.state import CollectionState
-from service.model.qdrant import CreateCollection
+from service.model.qdrant import AliasOperations, CreateCollection
 from service.protocol.description import Description
 from service.stages import Side
 
 
 @dataclass(frozen=True, slots=True)
 class WholeIntent:
-    """A ``*`` intent. ``replaces``: the collection is made or dropped; else only its description changes."""
+    """A ``*`` intent. ``replaces``: nothing else may change of the collection; else only its description changes.
+
+    While the target is right ``vectors`` are the named vectors that were made or removed, and ``replaces`` says that
+    the collection was.
+    """
 
     id: UUID
     name: str
@@ -22,6 +26,7 @@ class WholeIntent:
     behind: Side
     replaces: bool
     cause: str
+    vectors: tuple[str, ...] = ()
 
 
 class Refused(Enum):
@@ -48,8 +53,17 @@ class Ended(StrEnum):
 Describe = Callable[[], Awaitable[Description | None]]
 """Reads the source's description; ``None`` when the collection is not there."""
 
-Impose = Callable[[Description | None, bool], Awaitable[None]]
-"""Makes the source's collection what the target says; with true it is dropped and made anew first."""
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """What the source must make anew, whatever it holds: all of the collection, or its vectors of these names."""
+
+    collection: bool = False
+    vectors: frozenset[str] = frozenset()
+
+
+Impose = Callable[[Description | None, Anew], Awaitable[None]]
+"""Makes the source's collection what the target says."""
 
 
 class WholeLog(Protocol):
@@ -122,4 +136,8 @@ class TargetCollections(Protocol):
 
     async def change(self, name: str, change: Change, *, cause: str, owner: UUID) -> None:
         """Change the description. Raises ``CollectionNotFound``."""
+        ...
+
+    async def change_aliases(self, actions: Sequence[AliasOperations], *, owner: UUID) -> None:
+        """Carry out a list of alias actions, all or none. Raises ``RequestError`` as Qdrant does."""
         ...

@@ -32,7 +32,7 @@ def refusal(call: Call, view: View) -> str | None:
 
 
 def _may_be_a_new_alias(call: Call, view: View) -> bool:
-    changes_points = call.kind in {Kind.WRITE, Kind.REPLACE, Kind.INDEX}
+    changes_points = call.kind in {Kind.WRITE, Kind.REPLACE, Kind.INDEX, Kind.VECTOR}
     return changes_points and not view.has_all_aliases and not view.is_named(call.collection)
 
 
@@ -44,13 +44,13 @@ def _of_collection(kind: Kind, state: CollectionState, basis: Basis) -> str | No
     if basis is Basis.UNMARKED:
         return f"{_AWAY} collection `{state.name}`: the source takes no mark of this instance"
     match kind:
-        case Kind.SEARCH | Kind.READ:
+        case Kind.SEARCH | Kind.READ | Kind.STORAGE:
             return None
         case Kind.WRITE if state.generation is not None:
             return None
         case Kind.WRITE:
             return f"{_AWAY} the first write to collection `{state.name}`"
-        case Kind.CREATE | Kind.UPDATE | Kind.DROP | Kind.INDEX | Kind.REPLACE:
+        case Kind.CREATE | Kind.UPDATE | Kind.DROP | Kind.INDEX | Kind.VECTOR | Kind.REPLACE:
             return f"{_AWAY} changes of the whole collection `{state.name}`"
         case Kind.LIST | Kind.ALIASES | Kind.SERVICE:
             return None

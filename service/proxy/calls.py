@@ -22,6 +22,10 @@ class Kind(StrEnum):
     """A change of points."""
     INDEX = "index"
     """A payload index: schema, not data."""
+    VECTOR = "vector"
+    """A named vector that is made or removed."""
+    STORAGE = "storage"
+    """How a collection is kept: its snapshots, shards, peers, optimizers, aliases. No point changes."""
     ALIASES = "aliases"
     """A change of aliases."""
     REPLACE = "replace"
@@ -39,8 +43,9 @@ _READS = {
     ("POST", "points/count"),
     ("POST", "facet"),
 }
+_STORED = frozenset({"aliases", "cluster", "memory", "optimizations", "shards", "snapshots"})
 _READ_PREFIXES = ("points/query/", "points/search/", "points/recommend", "points/discover")
-_SNAPSHOTS = "snapshots"
+_VECTORS = "vectors"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _COLLECTION_KINDS = {"PUT": Kind.CREATE, "PATCH": Kind.UPDATE, "DELETE": Kind.DROP}
 
@@ -59,7 +64,7 @@ class Call:
         """Whether asking twice is the same as asking once."""
         if self.method in _SAFE_METHODS:
             return True
-        return self.kind in {Kind.SEARCH, Kind.READ} and self.suffix != _SNAPSHOTS
+        return self.kind in {Kind.SEARCH, Kind.READ}
 
 
 def classify(method: str, path: str) -> Call:
@@ -93,13 +98,28 @@ def _kind(method: str, suffix: str) -> Kind:
         return Kind.WRITE
     if not suffix and method in _COLLECTION_KINDS:
         return _COLLECTION_KINDS[method]
+    if _is_storage(method, suffix.split("/")):
+        return Kind.STORAGE
     if (method, suffix) in _READS or method in _SAFE_METHODS or suffix.startswith(_READ_PREFIXES):
         return Kind.READ
     if suffix == "index" or suffix.startswith("index/"):
         return Kind.INDEX
-    if (method, suffix) == ("POST", _SNAPSHOTS):
-        return Kind.READ
+    if suffix.startswith(f"{_VECTORS}/") and method in {"PUT", "DELETE"}:
+        return Kind.VECTOR
     return Kind.REPLACE
+
+
+def _is_storage(method: str, segments: list[str]) -> bool:
+    """Say whether a request looks at how a collection is kept, or makes or drops a snapshot or an empty shard key."""
+    match method, segments:
+        case _, [first, *_] if method in _SAFE_METHODS:
+            return first in _STORED
+        case "POST", ["snapshots"] | ["shards", _, "snapshots"]:
+            return True
+        case "DELETE", ["snapshots", _] | ["shards", _, "snapshots", _]:
+            return True
+        case _:
+            return (method, segments) == ("PUT", ["shards"])
 
 
 def _is_points_write(method: str, suffix: str) -> bool:

@@ -1,10 +1,8 @@
 """Requests about collections as wholes: the list, creation, changes, deletion, aliases; and the service's own paths."""
 
 import asyncio
-from typing import Any
 from weakref import WeakValueDictionary
 
-import orjson
 import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -14,7 +12,7 @@ from service.control.plane import ControlPlane
 from service.control.ports import ControlStore
 from service.control.register import REGISTER
 from service.control.sourced import create_request
-from service.control.state import CollectionState, View
+from service.control.state import CollectionState, View, aliases_in_force
 from service.errors import (
     CollectionNotFound,
     Overloaded,
@@ -22,11 +20,12 @@ from service.errors import (
     RequestError,
     SourceUnavailable,
     StageError,
-    Unsupported,
+    StoreError,
 )
 from service.ports import VectorStore
 from service.protocol.whole import WholeChanges
 from service.proxy import hidden
+from service.proxy.aliasing import AliasChange, parse_change, refuse_taken, side_of
 from service.proxy.answers import Answers
 from service.proxy.calls import Call, Kind
 from service.proxy.exchange import Exchange
@@ -34,11 +33,13 @@ from service.proxy.passing import Passer
 from service.proxy.routing import Route
 from service.proxy.source_changes import SourceChanges
 from service.stages import Side, Stage
+from service.stores.alias_rules import refuse_alias_name
 
 _log = structlog.get_logger(__name__)
 
 _FIRST_SIGHT = "first sight"
 _ROOT = "/"
+_ALIASES = "/aliases"
 _ARMING_ATTEMPTS = 3
 _STALE_RETRIES = 3
 
@@ -46,7 +47,9 @@ _STALE_RETRIES = 3
 class WholeCollections:
     """Answers what no single collection's stage decides alone. ``source`` is ``None`` when there is no Qdrant."""
 
-    KINDS = frozenset(Kind) - {Kind.SEARCH, Kind.READ, Kind.WRITE, Kind.REPLACE}
+    KINDS = frozenset(Kind) - {
+        Kind.SEARCH, Kind.READ, Kind.WRITE, Kind.STORAGE, Kind.REPLACE
+    }  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts it is made of, wired once
         self,
@@ -73,7 +76,7 @@ class WholeCollections:
         match call.kind:
             case Kind.LIST:
                 await self._list(exchange)
-            case Kind.CREATE | Kind.DROP | Kind.UPDATE | Kind.INDEX:
+            case Kind.CREATE | Kind.DROP | Kind.UPDATE | Kind.INDEX | Kind.VECTOR:
                 await exchange.body()  # before any lock: a client may take its time to send
                 await self._change(exchange, call)
             case Kind.ALIASES:
@@ -111,7 +114,8 @@ class WholeCollections:
         """Leave to Qdrant what is there and was never moved, although every new collection belongs to Postgres."""
         name = self._plane.view.physical(collection)
         state = self._plane.view.state(name)
-        if state.epoch or state.stage is not Stage.COMPLETE or self._source is None:
+        is_new = not state.epoch and state.stage is Stage.COMPLETE
+        if not is_new or self._source is None or self._plane.view.is_gone(name):
             return
         async with self._lock(name):
             is_known = (await self._plane.refresh()).state(name).epoch
@@ -164,7 +168,10 @@ class WholeCollections:
     async def _change(self, exchange: Exchange, call: Call) -> None:
         """Change one collection as a whole, under the stage that is in force when the change begins."""
         for _ in range(_STALE_RETRIES):
-            state = _state(call, await self._plane.current())
+            view = await self._plane.current()
+            state = _state(call, view)
+            if call.kind is Kind.CREATE:
+                refuse_alias_name(state.name, _on_target(view))
             if self._is_local(state):
                 await self._locally(exchange, call, state)
                 return
@@ -185,20 +192,62 @@ class WholeCollections:
             await self._passer.forward(exchange)
 
     async def _aliases(self, exchange: Exchange) -> None:
-        names = _alias_names(await exchange.body())
-        hidden.refuse(names)
+        """Change aliases in the store that is right for their collections."""
+        change = parse_change(await exchange.body())
+        hidden.refuse(change.names)
         view = await self._plane.current()  # the body may have taken its time
-        moved = [name for name in names if view.state(view.physical(name)).authority is Side.TARGET]
-        if moved or self._source is None:
-            path = "POST /collections/aliases"
-            raise Unsupported(path, f"cannot change aliases of {moved} while Postgres answers")
-        states = {view.physical(name): view.state(view.physical(name)) for name in names}
-        answer = await self._changes.aliases(exchange, list(states.values()))
+        if self._source is None:
+            await self._to_target_app(exchange)
+            return
+        side = side_of(change, view)
+        refuse_taken(change.made, view, side, await self._of_other(change, side, view))
+        if side is Side.TARGET:
+            await self._to_target_app(exchange)
+            return
+        states = [view.state(name) for name in change.collections(view.aliases)]
+        answer = await self._changes.aliases(exchange, states)
         await exchange.answer(answer.status, answer.headers, answer.body)
+
+    async def _of_other(self, change: AliasChange, side: Side, view: View) -> list[str]:
+        """Return the collections of the store that does not carry out the change, as far as they are known."""
+        known = [name for name, state in view.states.items() if state.generation is not None]
+        if (
+            side is Side.SOURCE
+            or not change.made
+            or self._source is None
+            or self._is_all_complete()
+        ):
+            return known
+        try:
+            return [*known, *await self._source.collections()]
+        except StoreError as error:
+            # Where Postgres is right nobody waits for Qdrant.
+            _log.warning("alias_names_unchecked", error=str(error))
+            return known
+
+    async def _list_aliases(self, exchange: Exchange, source: VectorStore) -> None:
+        """Answer with the aliases of both stores, each where it is right."""
+        if await self._answers.is_refused(exchange):
+            return
+        exchange.answered_by = "both"
+        of_source = {
+            alias: name for alias, name in (await source.aliases()).items() if name != REGISTER
+        }
+        in_force = aliases_in_force(self._plane.view.states.values(), of_source)
+        result = {
+            "aliases": [
+                {"alias_name": alias, "collection_name": name}
+                for alias, name in sorted(in_force.items())
+            ]
+        }
+        await ok(Request(exchange.scope), result)(exchange.scope, exchange.replay(), exchange.send)
 
     async def _service(self, exchange: Exchange, call: Call) -> None:
         if self._source is None or self._is_all_complete():
             await self._to_target_app(exchange)
+            return
+        if (exchange.method, exchange.path.rstrip("/")) == ("GET", _ALIASES) and self._is_split():
+            await self._list_aliases(exchange, self._source)
             return
         try:
             await self._passer.forward(exchange, may_repeat=call.may_repeat)
@@ -221,6 +270,11 @@ class WholeCollections:
     def _is_local(self, state: CollectionState) -> bool:
         return state.authority is Side.TARGET or self._source is None
 
+    def _is_split(self) -> bool:
+        """Say whether Postgres is right for some collection."""
+        states = self._plane.view.states.values()
+        return any(state.authority is Side.TARGET for state in states)
+
     def _is_all_complete(self) -> bool:
         """Say whether no collection, known or new, involves the source any more."""
         states = self._plane.view.states.values()
@@ -238,12 +292,8 @@ def _is_unarmed(state: CollectionState) -> bool:
     return state.generation is None and state.is_mirrored and state.authority is Side.SOURCE
 
 
-def _alias_names(body: bytes) -> list[str]:
-    """Return every collection and alias that the actions name; what cannot be read is left to Qdrant to refuse."""
-    try:
-        actions: Any = orjson.loads(body)["actions"]
-        named = [parts for action in actions for parts in action.values()]
-        keys = ("collection_name", "alias_name", "old_alias_name", "new_alias_name")
-        return [parts[key] for parts in named for key in keys if key in parts]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return []
+def _on_target(view: View) -> set[str]:
+    """Return the aliases of collections that Postgres is right for: Qdrant may not know them."""
+    return {
+        alias for alias, name in view.aliases.items() if view.state(name).authority is Side.TARGET
+    }

@@ -21,7 +21,7 @@ from service.control.register import REGISTER
 from service.control.state import View
 from service.errors import Overloaded, Refusal, StaleEpoch, VecferryError
 from service.metrics import ProxyMetrics
-from service.proxy import hidden
+from service.proxy import hidden, lookups
 from service.proxy.admission import refusal
 from service.proxy.answers import Answers
 from service.proxy.bounds import InFlight, Room
@@ -29,7 +29,7 @@ from service.proxy.calls import Call, Kind, classify
 from service.proxy.collections import WholeCollections
 from service.proxy.exchange import Exchange
 from service.proxy.freezing import FreezeQueue
-from service.proxy.routing import route
+from service.proxy.routing import Route, route
 
 _log = structlog.get_logger(__name__)
 
@@ -123,15 +123,25 @@ class Proxy:
             return
         if call.kind is Kind.WRITE or view.is_detached:
             await self._ready_to_decide(exchange, call)
+        body = await exchange.body() if lookups.may_look_elsewhere(call, view) else None
         view = await self._admitted(call)
         state = view.state(view.physical(call.collection))
         if view.is_detached and state.frozen:
             message = "the collection is changing its stage"
             raise StaleEpoch(message)
         tenant = exchange.header(self._tenant_header) if self._tenant_header else None
+        chosen = route(call, state, view, tenant)
+        if lookups.may_look_elsewhere(call, view):
+            if body is None:
+                message = "the stages changed under the request"
+                raise StaleEpoch(message)
+            elsewhere = lookups.others(body, state, view)
+            lookups.refuse_elsewhere(state, elsewhere)
+            if elsewhere and chosen is Route.TARGET_IF_CURRENT:
+                chosen = Route.PASS  # nobody asked what the target lacks of the others
         with view.lease(state.name) as lease:
             exchange.on_head = lease.end
-            await self._answers.by(route(call, state, view, tenant), exchange, call, state)
+            await self._answers.by(chosen, exchange, call, state)
 
     async def _admitted(self, call: Call) -> View:
         """Return the view in force. Raises ``Overloaded`` when the request cannot be decided under it."""

@@ -1,27 +1,25 @@
 """Changes of whole collections while the source is right: ``*`` intent, the client's request, answer (R10)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import quote
 
 import orjson
-import structlog
 
 from service.control.plane import ControlPlane
 from service.control.ports import ControlStore
 from service.control.state import CollectionState
-from service.errors import Overloaded, Refusal, SourceUnavailable, StageError, StoreAnswered
-from service.protocol.outcome import Outcome, outcome
+from service.errors import Overloaded, Refusal, SourceUnavailable, StoreAnswered
+from service.protocol.outcome import Outcome, as_acknowledged, outcome
 from service.protocol.source_writes import Answer
 from service.protocol.whole import WholeChanges
 from service.protocol.whole_log import WholeIntent
 from service.proxy.calls import Call, Kind
 from service.proxy.exchange import Exchange
 from service.proxy.passing import Passer
+from service.stages import Stage
 
-_log = structlog.get_logger(__name__)
-
-_ALIAS_SECONDS = 5.0
 _REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
@@ -40,10 +38,11 @@ class SourceChanges:
         """Change one collection and return the source's answer; ``None`` when the stage must be looked at again.
 
         A collection that is to be dropped is held first, on all instances: no write of the old one may land in one that
-        is made again under the name. Parameters and payload indexes touch no point, so nothing is held for them.
+        is made again under the name. Parameters and payload indexes touch no point, so nothing is held for them. Who
+        makes or removes a named vector is alone with the collection: one that was removed and made again is empty.
         """
         await self.check_allowed(exchange, state.name)
-        replaces = call.kind in {Kind.CREATE, Kind.DROP}
+        replaces = call.kind in {Kind.CREATE, Kind.DROP, Kind.VECTOR}
         intent = await self._whole.intend(
             state, replaces=replaces, gives_up=call.kind is Kind.DROP, cause=call.kind
         )
@@ -51,10 +50,16 @@ class SourceChanges:
             return None
         path = f"/collections/{quote(state.name, safe='')}/{call.suffix}".rstrip("/")
         # An index is built while the client waits only if he asked for that: what is queued is settled later (R1).
-        answer = await self._sent(exchange, [intent], path, exchange.query)
+        # A named vector takes no time, and points that have it can be copied only when it is known to be there.
+        query = dict(exchange.query)
+        if call.kind is Kind.VECTOR:
+            query["wait"] = "true"
+        answer = await self._sent(exchange, [intent], path, query)
         ended = _outcome(answer)
         is_made = call.kind is Kind.CREATE and answer.status == HTTPStatus.OK
         await self._ended([intent], ended, is_made=is_made)
+        if query != exchange.query and answer.status == HTTPStatus.OK and not _waits(exchange):
+            return replace(answer, body=as_acknowledged(answer.body))
         return answer
 
     async def aliases(self, exchange: Exchange, states: Sequence[CollectionState]) -> Answer:
@@ -75,9 +80,10 @@ class SourceChanges:
             intents.append(intent)
         answer = await self._sent(exchange, intents, exchange.path, exchange.query)
         if answer.status == HTTPStatus.OK and any(
-            state.is_mirrored for state in self._plane.view.states.values()
+            state.stage is not Stage.OFF for state in self._plane.view.states.values()
         ):
-            await self._seen_by_all()
+            # Before the answer: whoever writes to a new alias next is mirrored, on every instance.
+            await self._plane.seen_by_all(await self._control.touch())
         await self._ended(intents, _outcome(answer), is_made=False)
         return answer
 
@@ -126,14 +132,6 @@ class SourceChanges:
         for intent in intents:
             await self._whole.ended(intent, ended, is_made=is_made)
 
-    async def _seen_by_all(self) -> None:
-        revision = await self._control.touch()
-        try:
-            # Before the answer: whoever writes to a new alias next is mirrored, on every instance.
-            await self._plane.confirmed_by_all(revision, seconds=_ALIAS_SECONDS)
-        except StageError as error:
-            _log.warning("alias_change_unconfirmed", reason=str(error))
-
 
 def _outcome(answer: Answer) -> Outcome:
     """Classify the answer to a change; ``result: true`` is the end of everything but a payload index (R1)."""
@@ -144,6 +142,10 @@ def _outcome(answer: Answer) -> Outcome:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return Outcome.UNKNOWN
     return outcome(answer.status, answer.body) if isinstance(result, dict) else Outcome.ENDED
+
+
+def _waits(exchange: Exchange) -> bool:
+    return exchange.query.get("wait") == "true"
 
 
 def _without_body(exchange: Exchange) -> list[tuple[bytes, bytes]]:

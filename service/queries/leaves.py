@@ -1,13 +1,21 @@
 """What a store must be able to do for a universal query; everything else is composed of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from service.model.ids import PointId
 from service.model.points import Hit
-from service.model.qdrant import Filter, SearchParams, WithPayloadInterface, WithVector
+from service.model.qdrant import (
+    Distance,
+    Filter,
+    PayloadSchemaType,
+    SearchParams,
+    WithPayloadInterface,
+    WithVector,
+)
 from service.model.queries import ByField, ByVector
+from service.translate.paths import Path
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -51,4 +59,12 @@ class Leaves(Protocol):
         self, ids: Sequence[PointId], filters: Sequence[Filter]
     ) -> list[set[PointId]]:
         """Return, for every filter, which of the points match it."""
+        ...
+
+    def distance(self, using: str) -> Distance:
+        """Return how the vectors of this name are compared; sparse ones always by inner product."""
+        ...
+
+    def indexes(self) -> Mapping[Path, PayloadSchemaType]:
+        """Return the types of the payload indexes."""
         ...

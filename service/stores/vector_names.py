@@ -91,3 +91,17 @@ def _with_sparse(
     ):
         raise WrongInput(f"Sparse vector `{name}` already exists with a different configuration")
     return request
+
+
+def name_config(request: CreateCollection, name: str) -> VectorNameConfig:
+    """Return the configuration that would add this vector of the collection; what can be tuned later is not in it."""
+    sparse = (request.sparse_vectors or {}).get(name)
+    if sparse is not None:
+        datatype = sparse.index and sparse.index.datatype
+        settings = {"modifier": sparse.modifier, "datatype": datatype and datatype.value}
+        return SparseVectorNameConfig.model_validate({"sparse": settings})
+    params = vector_params(request)[name]
+    fields = {"size", "distance", "multivector_config", "datatype"}
+    return DenseVectorNameConfig.model_validate(
+        {"dense": params.model_dump(mode="json", include=fields, exclude_none=True)}
+    )

@@ -89,6 +89,12 @@ def number(value: int) -> Sql:
     return Sql((_Text(str(int(value))),))
 
 
+def literal(value: str) -> Sql:
+    """Return a string as a quoted literal, where the text must be the same in every statement (indexed expressions)."""
+    quoted = value.replace("'", "''").replace("\\", "\\\\")
+    return Sql((_Text(f"E'{quoted}'"),))
+
+
 TRUE = sql("true")
 FALSE = sql("false")
 

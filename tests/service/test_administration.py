@@ -81,6 +81,9 @@ async def administration(database: Database, scripted: Scripted) -> AsyncIterato
     async def config(_: str) -> CreateCollection:
         return CONFIG
 
+    async def follow(_: CollectionState) -> None:
+        pytest.fail("nothing is copied here")
+
     plane = ControlPlane(
         control,
         default_stage=Stage.OFF,
@@ -105,6 +108,7 @@ async def administration(database: Database, scripted: Scripted) -> AsyncIterato
                 grace_seconds=1.0,
             ),
             read_source_config=config,
+            follow=follow,
             freeze_seconds=1.0,
         ),
         source=None,
@@ -113,6 +117,7 @@ async def administration(database: Database, scripted: Scripted) -> AsyncIterato
         backfill=None,
         verification=cast("Verification", scripted),
         build_indexes=cast("BuildIndexes", None),
+        follow=follow,
         shadow=ShadowReads({Side.TARGET: target}, Sampler(0.0), ShadowMetrics(registry)),
         ledger=WholeLedger(PostgresBook(database), hints=None),
     )

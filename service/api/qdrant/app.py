@@ -59,7 +59,22 @@ def qdrant_app(
         *service.endpoints(version, health=health).all,
     ]
     api = QdrantApi(store, endpoints, version=version, max_body_bytes=max_body_bytes)
-    return CORSMiddleware(api, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+    return OtherOrigins(api)
+
+
+class OtherOrigins:
+    """Lets pages of any origin call the API (ASGI); requests that name no origin go straight on."""
+
+    def __init__(self, api: ASGIApp) -> None:
+        self._api = api
+        self._shared = CORSMiddleware(
+            api, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        named = scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"])
+        await (self._shared if named else self._api)(scope, receive, send)
 
 
 class QdrantApi:

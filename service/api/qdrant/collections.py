@@ -1,92 +1,170 @@
-"""Routes of collections, their aliases and their payload indexes."""
+"""Endpoints of collections, their aliases, payload indexes and named vectors."""
 
-from fastapi import APIRouter, Depends
-from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.envelope import ok
-from service.api.parsing import parse
+from service.api.qdrant.endpoints import Endpoints
 from service.api.qdrant.operations import parse_index
-from service.api.qdrant.requests import Body, Collection, Store, Wait, check_parameters
+from service.api.qdrant.parameters import SCHEMA, WRITE, check_vector_name
+from service.api.qdrant.requests import ApiRequest
+from service.api.qdrant.vector_names import parse_vector_config
 from service.api.rendering import collection_json, update_json
 from service.errors import CollectionNotFound
-from service.model.operations import DeleteIndex
-from service.model.qdrant import CreateCollection, UpdateCollection
+from service.model.operations import CreateVector, DeleteIndex, DeleteVector, Operation
+from service.model.qdrant import (
+    ChangeAliasesOperation,
+    CollectionExistence,
+    CollectionInfo,
+    CollectionsAliasesResponse,
+    CollectionsResponse,
+    CreateCollection,
+    CreateFieldIndex,
+    UpdateCollection,
+    UpdateResult,
+    VectorNameConfig,
+)
 
-router = APIRouter(tags=["Collections"], dependencies=[Depends(check_parameters)])
+endpoints = Endpoints("Collections")
+
+_COLLECTION = "/collections/{collection_name}"
 
 
-@router.get("/collections")
-async def list_collections(request: Request, store: Store) -> Response:
+@endpoints.on("GET /collections", "get_collections", result=CollectionsResponse)
+async def list_collections(request: ApiRequest) -> Response:
     """Names of all collections."""
-    return ok(request, {"collections": [{"name": name} for name in await store.collections()]})
+    names = await request.store.collections()
+    return request.ok({"collections": [{"name": name} for name in names]})
 
 
-@router.get("/collections/{collection}")
-async def get_collection(request: Request, store: Store, collection: Collection) -> Response:
+@endpoints.on(f"GET {_COLLECTION}", "get_collection", result=CollectionInfo)
+async def get_collection(request: ApiRequest) -> Response:
     """Status, counts and configuration."""
-    return ok(request, collection_json(await store.collection_info(collection)))
+    return request.ok(collection_json(await request.store.collection_info(request.collection)))
 
 
-@router.put("/collections/{collection}")
-async def create_collection(
-    request: Request, store: Store, collection: Collection, body: Body
-) -> Response:
+@endpoints.on(
+    f"PUT {_COLLECTION}",
+    "create_collection",
+    body=CreateCollection,
+    result=bool,
+    parameters=SCHEMA,
+)
+async def create_collection(request: ApiRequest) -> Response:
     """Create an empty collection."""
-    created = await store.create_collection(collection, parse(CreateCollection, body))
-    return ok(request, created)
+    wanted = await request.parsed(CreateCollection)
+    return request.ok(await request.store.create_collection(request.collection, wanted))
 
 
-@router.patch("/collections/{collection}")
-async def update_collection(
-    request: Request, store: Store, collection: Collection, body: Body
-) -> Response:
+@endpoints.on(
+    f"PATCH {_COLLECTION}",
+    "update_collection",
+    body=UpdateCollection,
+    result=bool,
+    parameters=SCHEMA,
+)
+async def update_collection(request: ApiRequest) -> Response:
     """Change parameters of a collection."""
-    updated = await store.update_collection(collection, parse(UpdateCollection, body))
-    return ok(request, updated)
+    wanted = await request.parsed(UpdateCollection)
+    return request.ok(await request.store.update_collection(request.collection, wanted))
 
 
-@router.delete("/collections/{collection}")
-async def delete_collection(request: Request, store: Store, collection: Collection) -> Response:
+@endpoints.on(f"DELETE {_COLLECTION}", "delete_collection", result=bool, parameters=SCHEMA)
+async def delete_collection(request: ApiRequest) -> Response:
     """Drop a collection; ``false`` when there is none."""
-    return ok(request, await store.delete_collection(collection))
+    return request.ok(await request.store.delete_collection(request.collection))
 
 
-@router.get("/collections/{collection}/exists")
-async def collection_exists(request: Request, store: Store, collection: Collection) -> Response:
+@endpoints.on(f"GET {_COLLECTION}/exists", "collection_exists", result=CollectionExistence)
+async def collection_exists(request: ApiRequest) -> Response:
     """Say whether there is such a collection."""
-    return ok(request, {"exists": await store.has_collection(collection)})
+    return request.ok({"exists": await request.store.has_collection(request.collection)})
 
 
-@router.get("/aliases")
-async def list_aliases(request: Request) -> Response:
-    """Aliases of all collections: no store has any yet."""
-    return ok(request, {"aliases": []})
+@endpoints.on("GET /aliases", "get_collections_aliases", result=CollectionsAliasesResponse)
+async def list_aliases(request: ApiRequest) -> Response:
+    """Aliases of all collections."""
+    return request.ok({"aliases": _aliases_json(await request.store.aliases())})
 
 
-@router.get("/collections/{collection}/aliases")
-async def list_collection_aliases(
-    request: Request, store: Store, collection: Collection
-) -> Response:
-    """Aliases of one collection."""
-    if not await store.has_collection(collection):
-        raise CollectionNotFound(collection)
-    return ok(request, {"aliases": []})
+@endpoints.on(
+    f"GET {_COLLECTION}/aliases", "get_collection_aliases", result=CollectionsAliasesResponse
+)
+async def list_collection_aliases(request: ApiRequest) -> Response:
+    """Aliases of one collection, which may be named by an alias itself."""
+    if not await request.store.has_collection(request.collection):
+        raise CollectionNotFound(request.collection)
+    aliases = await request.store.aliases()
+    collection = aliases.get(request.collection, request.collection)
+    own = {alias: name for alias, name in aliases.items() if name == collection}
+    return request.ok({"aliases": _aliases_json(own)})
 
 
-@router.put("/collections/{collection}/index")
-async def create_index(
-    request: Request, store: Store, collection: Collection, wait: Wait, body: Body
-) -> Response:
+@endpoints.on(
+    "POST /collections/aliases",
+    "update_aliases",
+    body=ChangeAliasesOperation,
+    result=bool,
+    parameters=SCHEMA,
+)
+async def update_aliases(request: ApiRequest) -> Response:
+    """Make, drop and rename aliases, all or none."""
+    changes = await request.parsed(ChangeAliasesOperation)
+    return request.ok(await request.store.change_aliases(changes.actions))
+
+
+@endpoints.on(
+    f"PUT {_COLLECTION}/index",
+    "create_field_index",
+    body=CreateFieldIndex,
+    result=UpdateResult,
+    parameters=WRITE,
+)
+async def create_index(request: ApiRequest) -> Response:
     """Index a payload field."""
-    result = await store.apply(collection, parse_index(body), wait=wait)
-    return ok(request, update_json(result))
+    return await _applied(request, parse_index(await request.json()))
 
 
-@router.delete("/collections/{collection}/index/{field:path}")
-async def delete_index(
-    request: Request, store: Store, collection: Collection, wait: Wait, field: str
-) -> Response:
+@endpoints.on(
+    f"DELETE {_COLLECTION}/index/{{field_name}}",
+    "delete_field_index",
+    result=UpdateResult,
+    parameters=WRITE,
+)
+async def delete_index(request: ApiRequest) -> Response:
     """Drop the index of a payload field."""
-    result = await store.apply(collection, DeleteIndex(field), wait=wait)
-    return ok(request, update_json(result))
+    return await _applied(request, DeleteIndex(request.names["field_name"]))
+
+
+@endpoints.on(
+    f"PUT {_COLLECTION}/vectors/{{vector_name}}",
+    "create_vector_name",
+    body=VectorNameConfig,
+    result=UpdateResult,
+    parameters=WRITE,
+)
+async def create_vector(request: ApiRequest) -> Response:
+    """Add a named vector to the collection."""
+    name = check_vector_name(request.names["vector_name"])
+    return await _applied(request, CreateVector(name, parse_vector_config(await request.json())))
+
+
+@endpoints.on(
+    f"DELETE {_COLLECTION}/vectors/{{vector_name}}",
+    "delete_vector_name",
+    result=UpdateResult,
+    parameters=WRITE,
+)
+async def delete_vector(request: ApiRequest) -> Response:
+    """Remove a named vector from the collection and from all its points."""
+    name = check_vector_name(request.names["vector_name"])
+    return await _applied(request, DeleteVector(name))
+
+
+async def _applied(request: ApiRequest, operation: Operation) -> Response:
+    result = await request.store.apply(request.collection, operation, wait=request.parameters.wait)
+    return request.ok(update_json(result))
+
+
+def _aliases_json(aliases: dict[str, str]) -> list[dict[str, str]]:
+    return [
+        {"alias_name": alias, "collection_name": name} for alias, name in sorted(aliases.items())
+    ]

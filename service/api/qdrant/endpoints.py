@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from service.api.qdrant.requests import ApiRequest
 
+Type: TypeAlias = object
+"""A type as annotations write it, ``None`` for nothing."""
 Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Response]]
 
 
@@ -25,8 +26,8 @@ class Endpoint:
     handle: Handler
     operation: str
     tag: str
-    body: Any = None
-    result: Any = None
+    body: Type = None
+    result: Type = None
     parameters: frozenset[str] = frozenset()
 
 
@@ -45,8 +46,8 @@ class Endpoints:
         operation: str,
         handle: Handler,
         *,
-        body: type[BaseModel] | Any = None,
-        result: Any = None,
+        body: Type = None,
+        result: Type = None,
         parameters: frozenset[str] = frozenset(),
     ) -> None:
         """Register an endpoint below the prefix."""
@@ -60,8 +61,8 @@ class Endpoints:
         route: str,
         operation: str,
         *,
-        body: Any = None,
-        result: Any = None,
+        body: Type = None,
+        result: Type = None,
         parameters: frozenset[str] = frozenset(),
     ) -> Callable[[Handler], Handler]:
         """Register the decorated handler for a route, written ``"POST /scroll"``."""

@@ -53,6 +53,14 @@ def check_collection_name(name: str) -> str:
     return name
 
 
+def check_vector_name(name: str) -> str:
+    """Return the name of a vector. Raises ``InvalidBody`` for one that Qdrant would not take."""
+    if len(name) > MAX_NAME_LENGTH:
+        reason = f"value {name} invalid, must be from 1 to {MAX_NAME_LENGTH} characters"
+        raise InvalidBody("vector_name", reason, place=_PATH)
+    return name
+
+
 def parse_parameters(query: Mapping[str, str], known: frozenset[str] = ALL) -> Parameters:
     """Return the parameters of a request; what is not ``known`` is ignored.
 

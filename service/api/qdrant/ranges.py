@@ -1,61 +1,57 @@
-"""The limits on values that Qdrant checks after it has understood a body, with its texts.
+"""The limits on values that Qdrant checks after it has understood a body.
 
-Fields of Rust's unsigned types are a matter of format (400), everything else of validation (422).
+Numbers of Rust's unsigned types, payload paths and places on earth are a matter of format (400), the other limits of
+validation (422); these are in ``rules.py``.
 """
-
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from service.api.qdrant.legacy import SearchRequest
+from service.api.qdrant.legacy import (
+    DiscoverRequest,
+    RecommendGroupsRequest,
+    RecommendRequest,
+    SearchGroupsRequest,
+    SearchRequest,
+)
 from service.api.qdrant.paths import Path, invalid, malformed
+from service.api.qdrant.rules import RULES
+from service.api.qdrant.unsigned import BOUNDED, MOST, UNSIGNED, UNSIGNED_OF
 from service.model.qdrant import (
     CountRequest,
-    CreateCollection,
-    FieldCondition,
-    HnswConfigDiff,
-    Mmr,
+    FacetRequest,
     PointRequest,
-    Prefetch,
+    QueryGroupsRequest,
     QueryRequest,
-    RecommendInput,
     ScrollRequest,
-    SparseVector,
-    VectorParams,
+    SearchMatrixRequest,
 )
-
-Complaints: TypeAlias = Iterator[tuple[str, str]]
 
 _INNER: dict[type[BaseModel], str] = {
     QueryRequest: "internal",
+    QueryGroupsRequest: "search_group_request",
     ScrollRequest: "scroll_request",
     PointRequest: "point_request",
     CountRequest: "count_request",
+    FacetRequest: "facet_request",
+    SearchMatrixRequest: "search_request",
     SearchRequest: "search_request",
+    SearchGroupsRequest: "search_group_request",
+    RecommendRequest: "recommend_request",
+    RecommendGroupsRequest: "recommend_group_request",
+    DiscoverRequest: "discover_request",
 }
 """Qdrant's name for the part of a request that its checks run on; it stands in the error's path."""
 
-_UNSIGNED = frozenset(
-    {
-        "candidates_limit",
-        "ef_construct",
-        "hnsw_ef",
-        "limit",
-        "m",
-        "min_count",
-        "replication_factor",
-        "shard_number",
-        "size",
-        "top",
-        "write_consistency_factor",
-    }
-)
-MAX_VECTOR_SIZE = 65_536
+_FREE = frozenset({"payload", "metadata", "defaults"})
+"""Fields that hold the user's own JSON."""
+_NONE: frozenset[str] = frozenset()
 
 
 def check_ranges(request: BaseModel, path: Path = ()) -> None:
-    """Raise ``InvalidBody`` or ``MalformedBody`` for the first value out of its range."""
+    """Raise ``InvalidBody`` or ``MalformedBody`` for the first value out of its range.
+
+    A limit or an offset beyond ``MOST`` becomes that: no collection has so many points, and the stores can count to it.
+    """
     inner = _INNER.get(type(request))
     _check(request, (*path, inner) if inner else path)
 
@@ -75,77 +71,26 @@ def _check(node: object, path: Path) -> None:
 
 
 def _check_model(node: BaseModel, path: Path) -> None:
-    for name in node.model_fields_set:
-        value = getattr(node, name)
-        if isinstance(value, int) and value < 0 and _is_unsigned(node, name):
-            raise malformed((name,), f"invalid value: integer `{value}`, expected usize")
-    for model, rule in _RULES.items():
-        if isinstance(node, model):
-            for field, reason in rule(node):
-                raise invalid((*path, field), reason)
-    for name in node.model_fields_set:
-        if name not in _FREE:
-            _check(getattr(node, name), (*path, name))
+    values = node.__dict__
+    given = node.model_fields_set
+    unsigned = UNSIGNED_OF.get(type(node), _NONE)
+    for name in given:
+        value = values[name]
+        if type(value) is int and (name in UNSIGNED or name in unsigned):
+            values[name] = _unsigned(node, name, value)
+    rule = RULES.get(type(node))
+    if rule is not None:
+        for field, reason in rule(node):
+            raise invalid((*path, field), reason)
+    for name in given:
+        value = values[name]
+        if name not in _FREE and isinstance(value, BaseModel | list | dict):
+            _check(value, (*path, name))
 
 
-_FREE = frozenset({"payload", "metadata", "defaults"})
-"""Fields that hold the user's own JSON."""
-
-
-def _is_unsigned(node: BaseModel, name: str) -> bool:
-    return name in _UNSIGNED or (name == "offset" and not isinstance(node, ScrollRequest))
-
-
-def _at_least(minimum: int, *fields: str) -> Callable[[Any], Complaints]:
-    def rule(node: BaseModel) -> Complaints:
-        for field in fields:
-            value = getattr(node, field)
-            if value is not None and value < minimum:
-                yield field, f"value {value} invalid, must be {minimum} or larger"
-
-    return rule
-
-
-def _vector_size(node: VectorParams) -> Complaints:
-    if not 1 <= node.size <= MAX_VECTOR_SIZE:
-        yield "size", f"value {node.size} invalid, must be from 1 to {MAX_VECTOR_SIZE}"
-
-
-def _diversity(node: Mmr) -> Complaints:
-    if node.diversity is not None and not 0 <= node.diversity <= 1:
-        yield "diversity", f"value {node.diversity} invalid, must be from 0.0 to 1.0"
-
-
-def _some_condition(node: FieldCondition) -> Complaints:
-    if all(getattr(node, name) is None for name in node.model_fields_set - {"key"}):
-        yield "match", "At least one field condition must be specified"
-
-
-def _some_example(node: RecommendInput) -> Complaints:
-    if not node.positive and not node.negative:
-        reason = "At least one positive or negative vector/id must be provided"
-        yield "positives, negatives", reason
-
-
-def _sparse(node: SparseVector) -> Complaints:
-    if len(node.indices) != len(node.values):
-        yield "values", "must be the same length as indices"
-    if len(set(node.indices)) != len(node.indices):
-        yield "indices", "must be unique"
-
-
-_RULES: dict[type[BaseModel], Callable[[Any], Complaints]] = {
-    QueryRequest: _at_least(1, "limit"),
-    Prefetch: _at_least(1, "limit"),
-    ScrollRequest: _at_least(1, "limit"),
-    SearchRequest: _at_least(1, "limit", "top"),
-    CreateCollection: _at_least(
-        1, "shard_number", "replication_factor", "write_consistency_factor"
-    ),
-    HnswConfigDiff: _at_least(4, "ef_construct"),
-    VectorParams: _vector_size,
-    Mmr: _diversity,
-    FieldCondition: _some_condition,
-    RecommendInput: _some_example,
-    SparseVector: _sparse,
-}
+def _unsigned(node: BaseModel, name: str, value: int) -> int:
+    if name == "offset" and isinstance(node, ScrollRequest):
+        return value
+    if value < 0:
+        raise malformed((name,), f"invalid value: integer `{value}`, expected usize")
+    return min(value, MOST) if name in BOUNDED else value

@@ -1,94 +1,154 @@
-"""Routes that read points."""
+"""Endpoints that read points."""
 
-from fastapi import APIRouter, Depends
-from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.envelope import ok
 from service.api.parsing import parse
-from service.api.qdrant.legacy import SearchRequest, SearchRequestBatch, to_query
+from service.api.qdrant.endpoints import Endpoints
+from service.api.qdrant.grouping import facet_json, groups_json
+from service.api.qdrant.parameters import READ
 from service.api.qdrant.reading import as_object, required_list
-from service.api.qdrant.requests import Body, Collection, Store, check_parameters
+from service.api.qdrant.requests import ApiRequest
 from service.api.rendering import hit_json, page_json, record_json
 from service.errors import PointNotFound, WrongInput
 from service.model.ids import MAX_INTEGER_ID, PointId, parse_point_id
-from service.model.qdrant import CountRequest, PointRequest, QueryRequest, ScrollRequest
-
-router = APIRouter(
-    prefix="/collections/{collection}/points",
-    tags=["Points"],
-    dependencies=[Depends(check_parameters)],
+from service.model.points import Group, Hit, Record
+from service.model.qdrant import (
+    CountRequest,
+    CountResult,
+    FacetRequest,
+    FacetResponse,
+    GroupsResult,
+    PointRequest,
+    QueryGroupsRequest,
+    QueryRequest,
+    QueryRequestBatch,
+    QueryResponse,
+    ScrollRequest,
+    ScrollResult,
 )
+from service.model.qdrant import Record as RecordJson
+from service.queries import groups
+
+endpoints = Endpoints("Points", "/collections/{collection_name}")
 
 
-@router.post("")
-async def retrieve(request: Request, store: Store, collection: Collection, body: Body) -> Response:
-    """Points by id."""
-    records = await store.retrieve(collection, parse(PointRequest, body))
-    return ok(request, [record_json(record) for record in records])
-
-
-@router.get("/{point_id}")
-async def get_point(
-    request: Request, store: Store, collection: Collection, point_id: str
-) -> Response:
-    """One point with its payload and vectors."""
-    known = _id_in_path(point_id)
-    wanted = PointRequest(ids=[known], with_payload=True, with_vector=True)
-    records = await store.retrieve(collection, wanted)
-    if not records:
-        reason = f"Point with id {known} does not exists!"
-        raise PointNotFound(reason)
-    return ok(request, record_json(records[0]))
-
-
-@router.post("/scroll")
-async def scroll(request: Request, store: Store, collection: Collection, body: Body) -> Response:
-    """A page of points in the order of their ids, or of a payload field."""
-    return ok(request, page_json(await store.scroll(collection, parse(ScrollRequest, body))))
-
-
-@router.post("/count")
-async def count(request: Request, store: Store, collection: Collection, body: Body) -> Response:
-    """The number of points that match."""
-    return ok(request, {"count": await store.count(collection, parse(CountRequest, body))})
-
-
-@router.post("/query")
-async def query(request: Request, store: Store, collection: Collection, body: Body) -> Response:
+@endpoints.on(
+    "POST /points/query",
+    "query_points",
+    body=QueryRequest,
+    result=QueryResponse,
+    parameters=READ,
+)
+async def query(request: ApiRequest) -> Response:
     """The best points for a query."""
-    hits = await store.query(collection, parse(QueryRequest, body))
-    return ok(request, {"points": [hit_json(hit) for hit in hits]})
+    hits = await answered(request, await request.parsed(QueryRequest))
+    return request.ok({"points": [hit_json(hit) for hit in hits]})
 
 
-@router.post("/query/batch")
-async def query_batch(
-    request: Request, store: Store, collection: Collection, body: Body
-) -> Response:
+@endpoints.on(
+    "POST /points/query/batch",
+    "query_batch_points",
+    body=QueryRequestBatch,
+    result=list[QueryResponse],
+    parameters=READ,
+)
+async def query_batch(request: ApiRequest) -> Response:
     """Many queries, answered in their order."""
     queries = [
         parse(QueryRequest, raw, ("searches", at))
-        for at, raw in enumerate(required_list(as_object(body), "searches"))
+        for at, raw in enumerate(required_list(as_object(await request.json()), "searches"))
     ]
-    answers = [await store.query(collection, each) for each in queries]
-    return ok(request, [{"points": [hit_json(hit) for hit in hits]} for hits in answers])
+    answers = [await answered(request, each) for each in queries]
+    return request.ok([{"points": [hit_json(hit) for hit in hits]} for hits in answers])
 
 
-@router.post("/search")
-async def search(request: Request, store: Store, collection: Collection, body: Body) -> Response:
-    """The best points for a vector, as older clients ask for them."""
-    hits = await store.query(collection, to_query(parse(SearchRequest, body)))
-    return ok(request, [hit_json(hit) for hit in hits])
+@endpoints.on(
+    "POST /points/query/groups",
+    "query_points_groups",
+    body=QueryGroupsRequest,
+    result=GroupsResult,
+    parameters=READ,
+)
+async def query_groups(request: ApiRequest) -> Response:
+    """The best points for a query, by the values of a field."""
+    found = await grouped(request, await request.parsed(QueryGroupsRequest))
+    return request.ok(groups_json(found))
 
 
-@router.post("/search/batch")
-async def search_batch(
-    request: Request, store: Store, collection: Collection, body: Body
-) -> Response:
-    """Many searches, answered in their order."""
-    searches = parse(SearchRequestBatch, body).searches
-    answers = [await store.query(collection, to_query(each)) for each in searches]
-    return ok(request, [[hit_json(hit) for hit in hits] for hits in answers])
+@endpoints.on(
+    "POST /points/scroll",
+    "scroll_points",
+    body=ScrollRequest,
+    result=ScrollResult,
+    parameters=READ,
+)
+async def scroll(request: ApiRequest) -> Response:
+    """A page of points in the order of their ids, or of a payload field."""
+    wanted = await request.parsed(ScrollRequest)
+    page = await request.in_time("Scroll", request.store.scroll(request.collection, wanted))
+    return request.ok(page_json(page))
+
+
+@endpoints.on(
+    "POST /points/count",
+    "count_points",
+    body=CountRequest,
+    result=CountResult,
+    parameters=READ,
+)
+async def count(request: ApiRequest) -> Response:
+    """The number of points that match."""
+    wanted = await request.parsed(CountRequest)
+    number = await request.in_time("Count", request.store.count(request.collection, wanted))
+    return request.ok({"count": number})
+
+
+@endpoints.on("POST /facet", "facet", body=FacetRequest, result=FacetResponse, parameters=READ)
+async def facet(request: ApiRequest) -> Response:
+    """The values of a payload field and how many points have each."""
+    wanted = await request.parsed(FacetRequest)
+    hits = await request.in_time("Facet", request.store.facet(request.collection, wanted))
+    return request.ok(facet_json(hits))
+
+
+@endpoints.on(
+    "POST /points",
+    "get_points",
+    body=PointRequest,
+    result=list[RecordJson],
+    parameters=READ,
+)
+async def retrieve(request: ApiRequest) -> Response:
+    """Points by id."""
+    records = await _retrieved(request, await request.parsed(PointRequest))
+    return request.ok([record_json(record) for record in records])
+
+
+@endpoints.on("GET /points/{id}", "get_point", result=RecordJson, parameters=READ)
+async def get_point(request: ApiRequest) -> Response:
+    """One point with its payload and vectors."""
+    known = _id_in_path(request.names["id"])
+    wanted = PointRequest(ids=[known], with_payload=True, with_vector=True)
+    records = await _retrieved(request, wanted)
+    if not records:
+        reason = f"Point with id {known} does not exists!"
+        raise PointNotFound(reason)
+    return request.ok(record_json(records[0]))
+
+
+async def answered(request: ApiRequest, wanted: QueryRequest) -> list[Hit]:
+    """Return the store's answer to a query. Raises ``TimedOut``."""
+    return await request.in_time("Search", request.store.query(request.collection, wanted))
+
+
+async def grouped(request: ApiRequest, wanted: QueryGroupsRequest) -> list[Group]:
+    """Return the groups of a query. Raises ``TimedOut``."""
+    work = groups.grouped(request.store, request.collection, wanted)
+    return await request.in_time("GroupBy", work)
+
+
+async def _retrieved(request: ApiRequest, wanted: PointRequest) -> list[Record]:
+    return await request.in_time("Retrieve", request.store.retrieve(request.collection, wanted))
 
 
 def _id_in_path(text: str) -> PointId:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -56,14 +56,15 @@ class ApiRequest:
         seconds = self.parameters.timeout
         if seconds is None:
             return await work
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with limit:
                 return await work
         except TimeoutError:
             if limit.expired():
                 raise TimedOut(operation, seconds) from None
             raise
 
-    def ok(self, result: Any) -> Response:
+    def ok(self, result: object) -> Response:
         """Answer 200 with a result."""
         return ok(self.http, result)

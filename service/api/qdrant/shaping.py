@@ -11,8 +11,8 @@ the value and the model's annotations, which also puts ids and dates into one sp
 """
 
 from datetime import datetime
-from functools import cache
-from types import NoneType, UnionType
+from functools import cache, cached_property
+from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, cast, get_args, get_origin
 from uuid import UUID
 
@@ -20,6 +20,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from service.api.qdrant.datetimes import parse_datetime
+from service.api.qdrant.numbers import Aside, vector_dimensions
 from service.api.qdrant.paths import Path, malformed
 from service.api.qdrant.reading import as_point_id
 from service.api.qdrant.reasons import one_reason
@@ -37,62 +38,69 @@ SPELLINGS = {"with_vectors": "with_vector"}
 """Second names that Qdrant takes for a field."""
 
 
-def shape(value: object, annotation: object, path: Path = ()) -> object:
+def shape(value: object, annotation: object, path: Path, aside: Aside) -> object:
     """Return the value without what its type does not know. Raises ``MalformedBody``.
 
-    A value of a wrong type is returned as it is: finding that out is the model's part.
+    A value of a wrong type is returned as it is: finding that out is the model's part. Vectors are put ``aside``.
     """
-    if value is None or not _concerns_us(annotation):
+    return _shape(value, _place(annotation), path, aside)
+
+
+def _shape(value: object, place: "_Place", path: Path, aside: Aside) -> object:
+    if value is None or not place.concerns_us:
         return value
     if len(path) > MAX_DEPTH:
         raise malformed((), "recursion limit exceeded")
-    members = _members(annotation)
     match value:
         case dict():
-            return _shape_object(value, members, path)
+            return _shape_object(value, place.members, path, aside)
         case list():
-            return _shape_list(value, members, path)
+            return _shape_list(value, place, path, aside)
         case _:
-            return _shape_scalar(value, members, path)
+            return _shape_scalar(value, place, path)
 
 
-def _shape_list(value: list[Any], members: tuple[Any, ...], path: Path) -> object:
-    inner = next((m for m in members if get_origin(m) is list and _concerns_us(m)), None)
-    if inner is None:
+def _shape_list(value: list[Any], place: "_Place", path: Path, aside: Aside) -> object:
+    stand_in = aside.stand_in(value, place.dimensions, path)
+    if stand_in is not None:
+        return stand_in
+    element = place.element
+    if element is None:
         return value
-    (element,) = get_args(inner)
-    return [shape(item, element, (*path, index)) for index, item in enumerate(value)]
+    return [_shape(item, element, (*path, index), aside) for index, item in enumerate(value)]
 
 
-def _shape_scalar(value: object, members: tuple[Any, ...], path: Path) -> object:
+def _shape_scalar(value: object, place: "_Place", path: Path) -> object:
     match value:
         case bool():
             return value
-        case int() | float() | str() if UUID in members:
+        case int() | float() | str() if UUID in place.members:
             return as_point_id(value)
-        case str() if datetime in members:
+        case str() if datetime in place.members:
             return _canonical_datetime(value, path)
         case _:
             return value
 
 
-def _shape_object(value: dict[str, Any], members: tuple[Any, ...], path: Path) -> object:
+def _shape_object(
+    value: dict[str, Any], members: tuple[Any, ...], path: Path, aside: Aside
+) -> object:
     candidates = [member for member in members if _fits(value, member)]
     match candidates:
         case []:
             raise malformed(path, _misfit(value, members))
         case [only]:
-            return _shape_as(value, only, path)
+            return _shape_as(value, only, path, aside)
         case _:
-            return _first_valid(value, candidates, path)
+            return _first_valid(value, candidates, path, aside)
 
 
-def _first_valid(value: dict[str, Any], candidates: list[Any], path: Path) -> object:
+def _first_valid(value: dict[str, Any], candidates: list[Any], path: Path, aside: Aside) -> object:
     """Return the shape of the first candidate that validates. Raises what the nearest one lacks."""
     refusals: list[tuple[int, MalformedBody]] = []
     for candidate in candidates:
         try:
-            shaped = _shape_as(value, candidate, path)
+            shaped = _shape_as(value, candidate, path, aside)
         except MalformedBody as error:
             refusals.append((0, error))
             continue
@@ -106,13 +114,13 @@ def _first_valid(value: dict[str, Any], candidates: list[Any], path: Path) -> ob
     raise min(refusals, key=lambda refusal: refusal[0])[1]
 
 
-def _shape_as(value: dict[str, Any], member: Type, path: Path) -> dict[str, Any]:
+def _shape_as(value: dict[str, Any], member: Type, path: Path, aside: Aside) -> dict[str, Any]:
     if get_origin(member) is dict:
-        element = get_args(member)[1]
-        return {key: shape(item, element, (*path, key)) for key, item in value.items()}
+        element = _place(get_args(member)[1])
+        return {key: _shape(item, element, (*path, key), aside) for key, item in value.items()}
     fields = _fields(member)
     return {
-        name: shape(item, fields[name], (*path, key))
+        name: _shape(item, fields[name], (*path, name), aside)
         for key, item in value.items()
         if (name := SPELLINGS.get(key, key)) in fields
     }
@@ -149,7 +157,35 @@ def _canonical_datetime(text: str, path: Path) -> str:
         raise malformed(path, str(error)) from None
 
 
+class _Place:
+    """What may stand in one place of a body, found out once: to look at annotations takes longer than at values."""
+
+    def __init__(self, annotation: Type) -> None:
+        self.members: tuple[Any, ...] = _members(annotation)
+        self.dimensions = vector_dimensions(self.members)
+
+    @cached_property
+    def concerns_us(self) -> bool:
+        """Whether a value here can hold an object of ours, an id or a date."""
+        return any(
+            member in {UUID, datetime}
+            or _is_model(member)
+            or (get_origin(member) in {list, dict} and _place(get_args(member)[-1]).concerns_us)
+            for member in self.members
+        )
+
+    @cached_property
+    def element(self) -> "_Place | None":
+        """The elements of the list that may stand here, if one may and they concern us."""
+        lists = (get_args(member)[0] for member in self.members if get_origin(member) is list)
+        return next((place for place in map(_place, lists) if place.concerns_us), None)
+
+
 @cache
+def _place(annotation: Type) -> _Place:
+    return _Place(annotation)
+
+
 def _members(annotation: Type) -> tuple[Any, ...]:
     """Return the members of a union, flat and without metadata; of another type the type itself."""
     origin = get_origin(annotation)
@@ -160,27 +196,15 @@ def _members(annotation: Type) -> tuple[Any, ...]:
     return (annotation,)
 
 
-@cache
-def _concerns_us(annotation: Type) -> bool:
-    """Say whether a value of this type can hold an object of ours, an id or a date."""
-    members = _members(annotation)
-    return any(
-        member in {UUID, datetime}
-        or _is_model(member)
-        or (get_origin(member) in {list, dict} and _concerns_us(get_args(member)[-1]))
-        for member in members
-    )
-
-
 def _is_model(member: Type) -> bool:
     return isinstance(member, type) and issubclass(member, BaseModel)
 
 
 @cache
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON names of a model's fields and their types."""
+def _fields(model: type[BaseModel]) -> dict[str, _Place]:
+    """Return the JSON names of a model's fields and what may stand there."""
     return {
-        field.alias or name: field.annotation or NoneType
+        field.alias or name: _place(cast("type", field.annotation))
         for name, field in model.model_fields.items()
     }
 

@@ -1,7 +1,6 @@
 """A resolved query as the engine's.
 
-The engine runs the whole tree. It pushes the filter of the root down to the leaves by itself, like Qdrant; a tree whose
-leaves carry that filter already means the same.
+The engine runs the whole tree; the filter of the root it pushes down to the leaves by itself, like Qdrant.
 """
 
 from collections.abc import Sequence
@@ -9,9 +8,12 @@ from typing import Any, assert_never
 
 import qdrant_edge as edge
 
+from service.model.ids import PointId
 from service.model.points import VectorValue
 from service.model.qdrant import (
     AcornSearchParams,
+    Filter,
+    HasIdCondition,
     IdfCorpusParams,
     OrderBy,
     QuantizationSearchParams,
@@ -38,25 +40,38 @@ from service.model.queries import (
 )
 from service.stores.edge.booleans import BooleanMatches
 from service.stores.edge.enums import engine_enum
-from service.stores.edge.filters import engine_filter, excluding, instant
+from service.stores.edge.filters import engine_filter, instant
 from service.stores.edge.formulas import engine_formula
 from service.stores.edge.values import engine_selector, engine_vector
 
 
 def engine_query(query: ResolvedQuery, booleans: BooleanMatches) -> edge.QueryRequest:
     """Return the engine's form of a query tree."""
-    own = engine_filter(query.filter, "filter", booleans)
+    wanted = _excluding(query.filter, query.excluded)
     return edge.QueryRequest(
         limit=query.limit,
         offset=query.offset,
         query=_scoring(query.scoring, booleans),
         prefetches=_prefetches(query.branches, "prefetch", booleans),
-        filter=excluding(own, query.excluded),
+        filter=engine_filter(wanted, "filter", booleans),
         score_threshold=query.score_threshold,
         params=_params(query.params, booleans),
         with_payload=engine_selector(query.with_payload),
-        with_vector=query.with_vector or False,
+        with_vector=False if query.with_vector is None else query.with_vector,
     )
+
+
+def _excluding(wanted: Filter | None, ids: Sequence[PointId]) -> Filter | None:
+    """Return the filter without these points.
+
+    They join its own ``must_not``: the clauses of root and leaf are joined one by one on the way down.
+    """
+    if not ids:
+        return wanted
+    wanted = wanted or Filter()
+    there = wanted.must_not or []
+    unlike = there if isinstance(there, list) else [there]
+    return wanted.model_copy(update={"must_not": [*unlike, HasIdCondition(has_id=list(ids))]})
 
 
 def _prefetches(

@@ -59,7 +59,9 @@ def retrieve(shard: edge.EdgeShard, request: PointRequest) -> list[Record]:
     ids: list[Any] = list(dict.fromkeys(canonical_id(point_id) for point_id in request.ids))
     with engine_errors():
         records = shard.retrieve(
-            ids, engine_selector(request.with_payload), request.with_vector or False
+            ids,
+            engine_selector(request.with_payload),
+            False if request.with_vector is None else request.with_vector,
         )
     found = {our_id(record.id): our_record(record) for record in records}
     return [found[point_id] for point_id in ids if point_id in found]
@@ -76,7 +78,7 @@ def scroll(shard: edge.EdgeShard, request: ScrollRequest) -> Page:
                 with_payload=engine_selector(
                     True if request.with_payload is None else request.with_payload
                 ),
-                with_vector=request.with_vector or False,
+                with_vector=False if request.with_vector is None else request.with_vector,
                 order_by=None if request.order_by is None else order_by(request.order_by),
             )
         )

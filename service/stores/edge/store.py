@@ -27,6 +27,7 @@ from service.model.qdrant import (
     UpdateCollection,
 )
 from service.ports import VectorStore
+from service.queries.resolve import resolve
 from service.stores.alias_rules import changed_aliases, refuse_alias_name
 from service.stores.edge import calls
 from service.stores.edge.aliases import AliasFile
@@ -135,8 +136,6 @@ class EdgeStore:
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""
-        from service.queries.resolve import resolve  # noqa: PLC0415 - until it is there
-
         query = await resolve(self, collection, request)
         return await self._ask(collection, lambda found: calls.Query(found, query))
 

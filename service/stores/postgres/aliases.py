@@ -68,7 +68,9 @@ async def change(connection: Connection, actions: Sequence[AliasOperations]) -> 
     await lock(connection)
     before = await load(connection)
     after = changed_aliases(before, actions, set(await catalog.names(connection)))
-    differing = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+    differing = [
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    ]
     await _put(connection, after, differing)
     return {aliases[name] for name in differing for aliases in (before, after) if name in aliases}
 

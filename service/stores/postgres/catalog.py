@@ -2,6 +2,9 @@
 
 ``points_<id>`` has one row per point, deleted ones included (tombstones: they keep a late copy from bringing the point
 back). ``vectors_<id>_<n>`` has one row per point that has the vector: a row there means that the point is not deleted.
+``postings_<id>_<n>`` is the inverted index of a sparse vector: one row per entry.
+
+A vector keeps its number ``n`` as long as the collection lives; the place of a removed one stays empty.
 """
 
 from collections.abc import Mapping
@@ -12,15 +15,18 @@ from typing import Any
 import orjson
 
 from service.errors import CollectionExists, CollectionNotFound, Unsupported
-from service.model.qdrant import CreateCollection, Datatype, Distance
-from service.stores.configuration import VectorSpec, vector_params, vector_specs
+from service.model.qdrant import CreateCollection, Datatype, VectorNameConfig
+from service.stores.configuration import vector_params, vector_specs
 from service.stores.postgres.database import Connection
+from service.stores.postgres.vector_tables import VectorTable, vector_definition
+from service.stores.vector_names import with_vector, without_vector
 from service.translate.filters import Row
-from service.translate.sql import Identifier, Sql, number, sql
+from service.translate.sql import Identifier, Sql, sql
+
+__all__ = ["CollectionTables", "VectorTable"]
 
 MAX_DIMENSIONS = 16_000
-# A vector up to this size fits a page beside its key: scans are 3.5 times faster when it is not moved out of the row.
-_PLAIN_DIMENSIONS = 2_000
+_HELD = (Datatype.FLOAT32, Datatype.FLOAT16, Datatype.UINT8)
 _SCHEMA = "vecferry_data"
 
 _COLUMNS = """
@@ -30,42 +36,13 @@ _COLUMNS = """
     ) AS extension
     FROM vecferry.collections c
 """
-
-
-@dataclass(frozen=True, slots=True)
-class VectorTable:
-    """The table of one named vector; ``extension`` is the schema that pgvector lives in."""
-
-    name: str
-    table: Identifier
-    spec: VectorSpec
-    extension: str
-
-    @property
-    def size(self) -> int:
-        """The number of dimensions."""
-        return self.spec.size
-
-    @property
-    def distance(self) -> Distance:
-        """How vectors are compared."""
-        return self.spec.distance
-
-    @property
-    def type(self) -> Identifier:
-        """The vector type, qualified."""
-        return Identifier((self.extension, "vector"))
-
-    @property
-    def index(self) -> Identifier:
-        """The name of its HNSW index."""
-        schema, table = self.table.parts
-        return Identifier((schema, f"{table}_hnsw"))
-
-    @property
-    def differs(self) -> Sql:
-        """The operator for unequal vectors (IS DISTINCT FROM would need it on the search path)."""
-        return sql("OPERATOR(", Identifier((self.extension,)), ".<>)")
+# An alias stands for its collection; a collection of that very name goes before it.
+_NAMED = """
+    WHERE c.id = coalesce(
+        (SELECT own.id FROM vecferry.collections own WHERE own.name = $1),
+        (SELECT alias.collection FROM vecferry.aliases alias WHERE alias.name = $1)
+    )
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +72,8 @@ class CollectionTables:
 
 
 async def get(conn: Connection, name: str) -> CollectionTables:
-    """Return the collection's tables. Raises ``CollectionNotFound``."""
-    row = await conn.fetchrow(_COLUMNS + " WHERE c.name = $1", name)
+    """Return the tables of the collection with this name or alias. Raises ``CollectionNotFound``."""
+    row = await conn.fetchrow(_COLUMNS + _NAMED, name)
     if row is None:
         raise CollectionNotFound(name)
     return _tables(row)
@@ -104,7 +81,7 @@ async def get(conn: Connection, name: str) -> CollectionTables:
 
 async def get_shared(conn: Connection, name: str) -> CollectionTables:
     """As :func:`get`, and keep the collection from being dropped until the transaction ends."""
-    row = await conn.fetchrow(_COLUMNS + " WHERE c.name = $1 FOR KEY SHARE OF c", name)
+    row = await conn.fetchrow(_COLUMNS + _NAMED + " FOR KEY SHARE OF c", name)
     if row is None:
         raise CollectionNotFound(name)
     return _tables(row)
@@ -118,7 +95,7 @@ async def by_id(conn: Connection, collection_id: int) -> CollectionTables | None
 
 async def get_for_update(conn: Connection, name: str) -> CollectionTables:
     """As :func:`get`, and keep the configuration from being changed meanwhile."""
-    row = await conn.fetchrow(_COLUMNS + " WHERE c.name = $1 FOR NO KEY UPDATE OF c", name)
+    row = await conn.fetchrow(_COLUMNS + _NAMED + " FOR NO KEY UPDATE OF c", name)
     if row is None:
         raise CollectionNotFound(name)
     return _tables(row)
@@ -152,7 +129,7 @@ async def create(conn: Connection, name: str, config: CreateCollection) -> Colle
 
     Raises ``CollectionExists``, or ``Unsupported`` for what the tables cannot hold.
     """
-    vectors = tuple(sorted(vector_params(config)))
+    vectors = sorted(vector_specs(config))
     refuse_unsupported(config)
     created = await conn.fetchval(
         "INSERT INTO vecferry.collections (name, config, vectors) VALUES ($1, $2, $3)"
@@ -170,61 +147,124 @@ async def create(conn: Connection, name: str, config: CreateCollection) -> Colle
 
 
 async def drop(conn: Connection, name: str) -> bool:
-    """Drop the collection in the current transaction; false when there is none."""
-    try:
-        tables = await get(conn, name)
-    except CollectionNotFound:
+    """Drop the collection in the current transaction; false when none has that name (an alias is not one)."""
+    dropped = await _forget(conn, name)
+    if dropped is None:
         return False
-    deleted = await conn.fetchval(
-        "DELETE FROM vecferry.collections WHERE id = $1 RETURNING id", tables.id
-    )
-    for table in (tables.points, *(vector.table for vector in tables.vectors.values())):
-        await conn.execute(f"DROP TABLE IF EXISTS {table.quoted()}")
-    return deleted is not None
+    await drop_tables(conn, *dropped)
+    return True
 
 
 async def unlink(conn: Connection, name: str) -> int | None:
     """Forget the collection in the current transaction and return its number; its tables go with the leftovers."""
+    dropped = await _forget(conn, name)
+    if dropped is None:
+        return None
+    await conn.execute(
+        "INSERT INTO vecferry.leftovers (generation, vectors) VALUES ($1, $2)", *dropped
+    )
+    return dropped[0]
+
+
+async def _forget(conn: Connection, name: str) -> tuple[int, int] | None:
+    """Remove the collection's row and return its number, and how many numbers its vectors have had."""
     row = await conn.fetchrow(
         "DELETE FROM vecferry.collections WHERE name = $1 RETURNING id, cardinality(vectors) AS vectors",
         name,
     )
-    if row is None:
-        return None
-    await conn.execute(
-        "INSERT INTO vecferry.leftovers (generation, vectors) VALUES ($1, $2)",
-        row["id"],
-        row["vectors"],
-    )
-    collection_id: int = row["id"]
-    return collection_id
+    return None if row is None else (row["id"], row["vectors"])
 
 
 async def drop_tables(conn: Connection, collection_id: int, vectors: int) -> None:
-    """Drop the tables of a collection that is no longer in the catalogue."""
-    names = [f"points_{collection_id}", *(f"vectors_{collection_id}_{n}" for n in range(vectors))]
+    """Drop the tables of a collection that is no longer in the catalogue; ``vectors`` is how many numbers it had."""
+    names = [f"points_{collection_id}"]
+    for n in range(vectors):
+        names += [f"vectors_{collection_id}_{n}", f"postings_{collection_id}_{n}"]
     for name in names:
         await conn.execute(f"DROP TABLE IF EXISTS {Identifier((_SCHEMA, name)).quoted()}")
 
 
 async def update(conn: Connection, collection_id: int, config: CreateCollection) -> None:
-    """Store a changed configuration; sizes and distances stay what the tables are."""
+    """Store a changed configuration and make and drop tables for the vectors that it adds and lacks.
+
+    Sizes, distances and types of vectors that stay are what their tables are. The caller holds the collection's row
+    (:func:`get_for_update`). Raises ``Unsupported`` for what the tables cannot hold.
+    """
+    tables = await by_id(conn, collection_id)
+    wanted = vector_specs(config)
+    if tables is not None and tables.vectors.keys() != wanted.keys():
+        refuse_unsupported(config)
+        # Writers hold the row against a drop: they finish first, and later ones see the new vectors.
+        vectors: list[str | None] = await conn.fetchval(
+            "SELECT vectors FROM vecferry.collections WHERE id = $1 FOR UPDATE", collection_id
+        )
+        vectors = [name if name in wanted else None for name in vectors]
+        vectors += sorted(wanted.keys() - tables.vectors.keys())
+        await conn.execute(
+            "UPDATE vecferry.collections SET vectors = $2 WHERE id = $1", collection_id, vectors
+        )
     await conn.execute(
         "UPDATE vecferry.collections SET config = $2 WHERE id = $1",
         collection_id,
         config.model_dump(mode="json", exclude_none=True),
     )
+    if tables is not None:
+        await _follow(conn, tables)
+
+
+async def _follow(conn: Connection, before: CollectionTables) -> None:
+    """Make and drop the tables of the vectors that have come and gone."""
+    after = await by_id(conn, before.id)
+    if after is None or after.vectors.keys() == before.vectors.keys():
+        return
+    for name, vector in before.vectors.items():
+        if name not in after.vectors:
+            for table in vector.tables:
+                await conn.execute(f"DROP TABLE {table.quoted()}")
+    for name, vector in after.vectors.items():
+        if name not in before.vectors:
+            await conn.execute(vector_definition(vector).render()[0])
+
+
+async def add_vector(
+    conn: Connection, tables: CollectionTables, name: str, config: VectorNameConfig
+) -> CollectionTables:
+    """Add a named vector, which no point has yet, and return the new tables; the same vector again changes nothing.
+
+    The caller holds the collection's row (:func:`get_for_update`). Raises ``WrongInput`` when the name is taken, and
+    ``Unsupported``.
+    """
+    return await _reconfigured(conn, tables, with_vector(tables.config, name, config))
+
+
+async def remove_vector(conn: Connection, tables: CollectionTables, name: str) -> CollectionTables:
+    """Remove a named vector from the collection and all its points and return the new tables.
+
+    The caller holds the collection's row (:func:`get_for_update`). An unknown name changes nothing.
+    """
+    return await _reconfigured(conn, tables, without_vector(tables.config, name))
+
+
+async def _reconfigured(
+    conn: Connection, tables: CollectionTables, config: CreateCollection
+) -> CollectionTables:
+    if config is tables.config:
+        return tables
+    await update(conn, tables.id, config)
+    after = await by_id(conn, tables.id)
+    if after is None:
+        raise CollectionNotFound(tables.name)
+    return after
 
 
 def refuse_unsupported(config: CreateCollection) -> None:
     """Raise ``Unsupported`` for the first thing that the tables cannot hold."""
-    for name in config.sparse_vectors or {}:
-        raise Unsupported(_path("sparse_vectors", name))
+    for name, sparse in (config.sparse_vectors or {}).items():
+        if sparse.index is not None and sparse.index.datatype not in {None, *_HELD}:
+            raise Unsupported(_path("sparse_vectors", f"{name}.index.datatype"))
     for name, params in vector_params(config).items():
         where = _path("vectors", name)
-        if params.multivector_config is not None:
-            raise Unsupported(_path(where, "multivector_config"))
-        if params.datatype not in (None, Datatype.FLOAT32):
+        if params.datatype not in {None, *_HELD}:
             raise Unsupported(_path(where, "datatype"))
         if params.size > MAX_DIMENSIONS:
             raise Unsupported(_path(where, "size"), f"is more than {MAX_DIMENSIONS} dimensions")
@@ -251,7 +291,7 @@ def _parsed(  # noqa: PLR0917 - the columns
     collection_id: int,
     name: str,
     config: str,
-    vectors: tuple[str, ...],
+    vectors: tuple[str | None, ...],
     payload_schema: str,
     extension: str,
 ) -> CollectionTables:
@@ -270,6 +310,7 @@ def _parsed(  # noqa: PLR0917 - the columns
                 extension=extension,
             )
             for number, vector in enumerate(vectors)
+            if vector is not None
         },
         payload_schema=orjson.loads(payload_schema),
     )
@@ -284,20 +325,4 @@ def _definitions(tables: CollectionTables) -> list[Sql]:
         " deleted boolean NOT NULL DEFAULT false, version bigint NOT NULL)"
         " WITH (fillfactor = 70)",
     )
-    return [points, *(_vector_definition(vector) for vector in tables.vectors.values())]
-
-
-def _vector_definition(vector: VectorTable) -> Sql:
-    inline = vector.size <= _PLAIN_DIMENSIONS
-    return sql(
-        "CREATE TABLE ",
-        vector.table,
-        " (key bytea PRIMARY KEY, embedding ",
-        vector.type,
-        "(",
-        number(vector.size),
-        ") NOT NULL); ALTER TABLE ",
-        vector.table,
-        " ALTER COLUMN embedding SET STORAGE ",
-        "plain" if inline else "external",
-    )
+    return [points, *(vector_definition(vector) for vector in tables.vectors.values())]

@@ -4,17 +4,25 @@ A new generation and what the source lacks of it are committed together, so that
 before the collection there is the new one.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
 import asyncpg
 
 from service.errors import CollectionExists, StaleEpoch
-from service.model.qdrant import CreateCollection
-from service.protocol.description import Description
+from service.model.qdrant import AliasOperations, CreateCollection
+from service.protocol.description import vector_name_changes
 from service.protocol.whole_log import Change, TargetCollections, WholeIntent
 from service.stages import Side, Stage, authority, mirrors
-from service.stores.postgres import catalog, control_rows, leftovers, whole
+from service.stores.postgres import (
+    aliases,
+    catalog,
+    control_rows,
+    descriptions,
+    leftovers,
+    whole,
+)
 from service.stores.postgres.database import Connection, Database
 
 
@@ -31,6 +39,7 @@ class PgCollections:
             row = await _right(connection, name)
             if await catalog.exists(connection, name):
                 raise CollectionExists(name)
+            await aliases.refuse_name(connection, name)
             stage = Stage.COMPLETE if row is None else Stage(row["stage"])
             tables = await control_rows.start(
                 connection, name, config, stage, "create collection", is_complete=True
@@ -55,15 +64,27 @@ class PgCollections:
         async with self._database.transaction() as connection:
             row = await _right(connection, name)
             tables = await catalog.get_for_update(connection, name)
-            before = Description(tables.config, tables.payload_schema)
+            before = await descriptions.of_tables(connection, tables)
             after = change(before)
             if after == before:
                 return
-            await catalog.update(connection, tables.id, after.config)
-            await catalog.describe(connection, tables.id, after.payload_schema)
+            touched = vector_name_changes(after.config, before.config)
+            await descriptions.write(connection, tables, after)
             if row is not None:
-                intent = replace(_made(name, tables.id, cause), replaces=False)
+                vectors = tuple(operation.name for operation in touched)
+                intent = _described(name, tables.id, cause, vectors)
                 await _owe(connection, Stage(row["stage"]), intent, owner)
+
+    async def change_aliases(self, actions: Sequence[AliasOperations], *, owner: UUID) -> None:
+        """Carry out a list of alias actions, all or none."""
+        async with self._database.transaction() as connection:
+            # Every instance reads the aliases again with the revision.
+            await control_rows.next_revision(connection)
+            for name in sorted(await aliases.change(connection, actions)):
+                row = await _right(connection, name)
+                if row is not None and row["generation"] is not None:
+                    intent = _described(name, row["generation"], "aliases")
+                    await _owe(connection, Stage(row["stage"]), intent, owner)
 
 
 async def _right(connection: Connection, name: str) -> asyncpg.Record | None:
@@ -77,6 +98,12 @@ async def _right(connection: Connection, name: str) -> asyncpg.Record | None:
 
 def _made(name: str, generation: int, cause: str) -> WholeIntent:
     return WholeIntent(uuid4(), name, generation, Side.SOURCE, replaces=True, cause=cause)
+
+
+def _described(
+    name: str, generation: int, cause: str, vectors: tuple[str, ...] = ()
+) -> WholeIntent:
+    return replace(_made(name, generation, cause), replaces=False, vectors=vectors)
 
 
 async def _owe(connection: Connection, stage: Stage, intent: WholeIntent, owner: UUID) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import structlog
 
 from service.errors import ConfigurationError
-from service.model.qdrant import Distance
 from service.stores.configuration import hnsw_config
 from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.database import Connection, Database
+from service.stores.postgres.distances import index_expression, is_indexable
 from service.translate.sql import Identifier, Sql, number, sql
 
 log = structlog.get_logger()
@@ -24,7 +24,6 @@ class GraphOptions:
     ef_construct: int
 
 
-MAX_INDEXED_DIMENSIONS = 2_000
 _DAY_SECONDS = 86_400.0
 _MEGABYTE = 1 << 20
 # The graph of m=16 takes this much per row beside the vector's four bytes per dimension (measured: 0.8 to 1.1 kB).
@@ -36,13 +35,13 @@ _MOST_MEGABYTES = 4_096
 async def build_indexes(db: Database, tables: CollectionTables, *, min_rows: int = 0) -> list[str]:
     """Build the missing index of each vector and return the names of the vectors that got one.
 
-    Vectors of more than 2,000 dimensions, and tables with fewer than ``min_rows`` rows, are left to exact scans.
+    Vectors that pgvector cannot index, and tables with fewer than ``min_rows`` rows, are left to exact scans.
     Needs a direct connection: raises ``ConfigurationError`` where one is missing behind a transaction pooler.
     """
     built = []
     for vector in tables.vectors.values():
         options = graph_options(tables, vector)
-        if vector.size > MAX_INDEXED_DIMENSIONS or options is None:
+        if options is None:
             log.info("hnsw_skipped", table=vector.table.quoted(), dimensions=vector.size)
             continue
         if db.pooled:
@@ -70,7 +69,9 @@ async def _check_none_missing(db: Database, vector: VectorTable, min_rows: int) 
 
 
 def graph_options(tables: CollectionTables, vector: VectorTable) -> GraphOptions | None:
-    """Return the collection's own options within pgvector's bounds; ``None`` where Qdrant wants no graph."""
+    """Return the options within pgvector's bounds; ``None`` where Qdrant wants no graph, or pgvector can build none."""
+    if not is_indexable(vector):
+        return None
     config = hnsw_config(tables.config, vector.name)
     if config.m == 0:
         return None
@@ -131,25 +132,14 @@ def _definition(vector: VectorTable, options: GraphOptions) -> Sql:
         Identifier((index,)),
         " ON ",
         vector.table,
-        " USING hnsw (embedding ",
-        Identifier((vector.extension, operator_class(vector.distance))),
+        " USING hnsw (",
+        index_expression(vector),
         ") WITH (m = ",
         number(options.m),
         ", ef_construction = ",
         number(options.ef_construct),
         ")",
     )
-
-
-def operator_class(distance: Distance) -> str:
-    """Return the operator class that serves the distance's operator."""
-    match distance:
-        case Distance.COSINE | Distance.DOT:
-            return "vector_ip_ops"
-        case Distance.EUCLID:
-            return "vector_l2_ops"
-        case Distance.MANHATTAN:
-            return "vector_l1_ops"
 
 
 async def has_index(conn: Connection, vector: VectorTable) -> bool:

@@ -1,90 +1,60 @@
 """Reads of the points of one collection, each in one statement, so that a point is never seen half changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-from service.errors import MalformedBody, Unsupported
-from service.model.ids import PointId, decode_key, encode_key, parse_point_id
-from service.model.points import FloatArray, Page, Payload, Point, Record
+from service.errors import MalformedBody, Unsupported, WrongInput
+from service.model.columns import RecordColumns
+from service.model.ids import (
+    PointId,
+    decode_key,
+    decode_keys,
+    encode_key,
+    parse_point_id,
+    sorted_keys,
+)
+from service.model.points import Hit, Page, Point, Record
 from service.model.qdrant import (
     CountRequest,
+    Direction,
+    Filter,
+    OrderBy,
     PointRequest,
     ScrollRequest,
-    WithPayloadInterface,
-    WithVector,
 )
-from service.stores.postgres import rows
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.model.queries import ByField
+from service.queries.leaves import Selection
+from service.stores.postgres import ordered, rows
+from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
-from service.stores.postgres.vectors import vector_table
+from service.stores.postgres.jsontext import exact
+from service.stores.postgres.selecting import selected
+from service.stores.postgres.shapes import Shape, shape
 from service.translate.filters import filter_sql
-from service.translate.projection import Projection, projection
-from service.translate.sql import TRUE, Argument, Sql, number, sql
+from service.translate.sql import TRUE, Argument, Sql, join, sql
+
+__all__ = [
+    "Shape",
+    "at_random",
+    "by_id",
+    "count",
+    "matching",
+    "point_id_of",
+    "refuse_shard_key",
+    "retrieve",
+    "scroll",
+    "shape",
+    "whole_points",
+]
 
 _PAGE = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What an answer carries of each point; ``None`` is nothing."""
-
-    payload: Projection | None
-    vectors: tuple[VectorTable, ...] | None
-
-    @property
-    def columns(self) -> Sql:
-        """Return the further columns of a select list."""
-        payload = sql(", p.payload") if self.payload else sql()
-        vectors = (
-            sql(", v", number(at), ".embedding AS v", number(at))
-            for at, _ in enumerate(self.vectors or ())
-        )
-        return sql(payload, *vectors)
-
-    def joins(self, condition: Sql = TRUE) -> Sql:
-        """Return the joins from the points ``p`` to the vectors, made where the condition holds."""
-        return sql(
-            *(
-                sql(
-                    " LEFT JOIN ",
-                    vector.table,
-                    " AS v",
-                    number(at),
-                    " ON ",
-                    condition,
-                    " AND v",
-                    number(at),
-                    ".key = p.key",
-                )
-                for at, vector in enumerate(self.vectors or ())
-            )
-        )
-
-    def payload_of(self, row: Mapping[str, Any]) -> Payload | None:
-        """Return the wanted part of the row's payload."""
-        return self.payload(row["payload"]) if self.payload else None
-
-    def vectors_of(self, row: Mapping[str, Any]) -> dict[str, FloatArray] | None:
-        """Return the row's vectors by name."""
-        if self.vectors is None:
-            return None
-        found = ((vector.name, row[f"v{at}"]) for at, vector in enumerate(self.vectors))
-        return {name: value.to_numpy() for name, value in found if value is not None}
-
-
-def shape(
-    tables: CollectionTables,
-    with_payload: WithPayloadInterface | None,
-    with_vector: WithVector | None,
-) -> Shape:
-    """Return what to read. Raises ``WrongInput`` for a vector that the collection does not have."""
-    vectors: tuple[VectorTable, ...] | None = None
-    if with_vector is True:
-        vectors = tuple(tables.vectors.values())
-    elif with_vector:
-        vectors = tuple(vector_table(tables, name) for name in with_vector)
-    return Shape(projection(with_payload), vectors)
+_SCORE = 1.0
+"""What Qdrant scores a point that nothing was asked about."""
+_OFFSET_REFUSED = (
+    "Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` and a"
+    " filter to exclude the IDs that you've already seen for the `order_by.start_from` value"
+)
 
 
 def point_id_of(value: object) -> PointId:
@@ -120,13 +90,13 @@ async def retrieve(
 
 
 async def scroll(conn: Connection, tables: CollectionTables, request: ScrollRequest) -> Page:
-    """Return the page that begins at ``offset``, in key order."""
+    """Return the page that begins at ``offset``, in key order, or the first points in the order of a field."""
     refuse_shard_key(request.shard_key)
-    if request.order_by is not None:
-        raise Unsupported("order_by")
     with_payload = True if request.with_payload is None else request.with_payload
     wanted = shape(tables, with_payload, request.with_vector)
     limit = _PAGE if request.limit is None else request.limit
+    if request.order_by is not None:
+        return await _ordered_page(conn, tables, request, wanted, limit)
     start = (
         TRUE
         if request.offset is None
@@ -137,7 +107,26 @@ async def scroll(conn: Connection, tables: CollectionTables, request: ScrollRequ
     tail = sql(" ORDER BY p.key LIMIT ", Argument(limit + 1), "::bigint")
     found = await _select(conn, tables, wanted, condition, tail)
     following = decode_key(found[limit]["key"]) if len(found) > limit else None
-    return Page([_record(row, wanted) for row in found[:limit]], following)
+    return Page(_records(found[:limit], wanted), following)
+
+
+async def _ordered_page(
+    conn: Connection, tables: CollectionTables, request: ScrollRequest, wanted: Shape, limit: int
+) -> Page:
+    if request.offset is not None:
+        raise WrongInput(_OFFSET_REFUSED)
+    by = request.order_by
+    order = by if isinstance(by, OrderBy) else OrderBy(key=str(by))
+    start = order.start_from
+    field = ByField(
+        order.key,
+        order.direction or Direction.ASC,
+        start.isoformat() if isinstance(start, date) else start,
+    )
+    condition = filter_sql(request.filter, tables.row)
+    statement = ordered.statement(tables, field, condition, wanted, limit=limit)
+    found = await rows.fetch(conn, statement)
+    return Page([_record(row, wanted, row["order_value"]) for row in found], None)
 
 
 async def count(conn: Connection, tables: CollectionTables, request: CountRequest) -> int:
@@ -151,6 +140,63 @@ async def count(conn: Connection, tables: CollectionTables, request: CountReques
     )
     [row] = await rows.fetch(conn, statement)
     return int(row["n"])
+
+
+async def by_id(conn: Connection, tables: CollectionTables, selection: Selection) -> list[Hit]:
+    """Return the first points in id order, each with the score 1."""
+    wanted = shape(tables, selection.with_payload, selection.with_vector)
+    tail = sql(
+        " ORDER BY p.key OFFSET ",
+        Argument(selection.offset),
+        "::bigint LIMIT ",
+        Argument(selection.limit),
+        "::bigint",
+    )
+    return _hits(await _select(conn, tables, wanted, selected(tables, selection), tail), wanted)
+
+
+async def at_random(conn: Connection, tables: CollectionTables, selection: Selection) -> list[Hit]:
+    """Return a random sample, each point with the score 1."""
+    wanted = shape(tables, selection.with_payload, selection.with_vector)
+    # Only keys are sorted; the points are read afterwards.
+    chosen = sql(
+        "p.key IN (SELECT p.key FROM ",
+        tables.points,
+        " AS p WHERE NOT p.deleted AND ",
+        selected(tables, selection),
+        " ORDER BY random() OFFSET ",
+        Argument(selection.offset),
+        "::bigint LIMIT ",
+        Argument(selection.limit),
+        "::bigint)",
+    )
+    return _hits(await _select(conn, tables, wanted, chosen, sql(" ORDER BY random()")), wanted)
+
+
+async def matching(
+    conn: Connection,
+    tables: CollectionTables,
+    ids: Sequence[PointId],
+    filters: Sequence[Filter],
+) -> list[set[PointId]]:
+    """Return, for every filter, which of the points match it."""
+    if not ids or not filters:
+        return [set() for _ in filters]
+    verdicts = join(", ", (filter_sql(wanted, tables.row) for wanted in filters))
+    statement = sql(
+        "SELECT p.key, ARRAY[",
+        verdicts,
+        "] AS verdicts FROM ",
+        tables.points,
+        " AS p WHERE NOT p.deleted AND ",
+        _among(sorted_keys(ids)),
+    )
+    found = await rows.fetch(conn, statement)
+    known = decode_keys([row["key"] for row in found])
+    return [
+        {point_id for point_id, row in zip(known, found, strict=True) if row["verdicts"][at]}
+        for at in range(len(filters))
+    ]
 
 
 def refuse_shard_key(shard_key: object) -> None:
@@ -169,7 +215,7 @@ async def _select(
     return await rows.fetch(
         conn,
         sql(
-            "SELECT p.key",
+            "SELECT p.key, p.version",
             wanted.columns,
             " FROM ",
             tables.points,
@@ -182,5 +228,32 @@ async def _select(
     )
 
 
-def _record(row: Mapping[str, Any], wanted: Shape) -> Record:
-    return Record(decode_key(row["key"]), wanted.payload_of(row), wanted.vectors_of(row))
+def _records(found: Sequence[Mapping[str, Any]], wanted: Shape) -> Sequence[Record]:
+    """Return the records; in columns, unless the payloads have to be looked at."""
+    if wanted.payload is not None and not wanted.is_whole_payload:
+        return [_record(row, wanted) for row in found]
+    payloads = wanted.payload_texts(found) if wanted.is_whole_payload else None
+    return RecordColumns(
+        decode_keys([row["key"] for row in found]),
+        None if payloads is None else exact(payloads),
+        wanted.vector_columns(found),
+    )
+
+
+def _record(row: Mapping[str, Any], wanted: Shape, order_value: float | None = None) -> Record:
+    return Record(
+        decode_key(row["key"]), wanted.payload_of(row), wanted.vectors_of(row), order_value
+    )
+
+
+def _hits(found: Sequence[Mapping[str, Any]], wanted: Shape) -> list[Hit]:
+    return [
+        Hit(
+            decode_key(row["key"]),
+            _SCORE,
+            row["version"],
+            wanted.payload_of(row),
+            wanted.vectors_of(row),
+        )
+        for row in found
+    ]

@@ -6,26 +6,26 @@ Keys in a batch must be distinct: the callers sort and deduplicate them.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pgvector import Vector
-
 from service.model.ids import encode_key
 from service.model.points import Payload, Point
 from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.database import Connection
-from service.stores.postgres.vectors import prepared
+from service.stores.postgres.vector_rows import deleted, written
+from service.stores.postgres.vectors import StoredVector, prepared
 from service.translate.sql import Argument, Sql, sql
 
-StoredVectors: TypeAlias = Mapping[str, Vector]
+StoredVectors: TypeAlias = Mapping[str, StoredVector]
 Batch: TypeAlias = Mapping[bytes, tuple[Payload, StoredVectors]]
 
 
-def batch(tables: CollectionTables, points: Iterable[Point]) -> Batch:
+def batch(tables: CollectionTables, points: Iterable[Point], *, copied: bool = False) -> Batch:
     """Return the points by key, ascending; the last of several with one id wins.
 
-    Raises ``WrongInput`` when a vector does not fit the collection.
+    ``copied`` ones were read from another store. Raises ``WrongInput`` when a vector does not fit the collection.
     """
     rows = {
-        encode_key(point.id): (point.payload, prepared(tables, point.vectors)) for point in points
+        encode_key(point.id): (point.payload, prepared(tables, point.vectors, copied=copied))
+        for point in points
     }
     return dict(sorted(rows.items()))
 
@@ -122,36 +122,17 @@ def _given(rows: Batch, version: int) -> Sql:
 
 
 async def write_vectors(
-    conn: Connection, table: VectorTable, vectors: Mapping[bytes, Vector]
+    conn: Connection, table: VectorTable, vectors: Mapping[bytes, StoredVector]
 ) -> None:
     """Write the vectors' rows where they differ from what is there."""
-    if not vectors:
-        return
-    await execute(
-        conn,
-        sql(
-            "INSERT INTO ",
-            table.table,
-            " AS v (key, embedding) SELECT * FROM unnest(",
-            Argument(list(vectors)),
-            "::bytea[], ",
-            Argument(list(vectors.values())),
-            "::",
-            table.type,
-            "[]) ON CONFLICT (key) DO UPDATE SET embedding = excluded.embedding WHERE v.embedding ",
-            table.differs,
-            " excluded.embedding",
-        ),
-    )
+    if vectors:
+        await execute(conn, written(table, vectors))
 
 
 async def delete_vectors(conn: Connection, table: VectorTable, keys: Sequence[bytes]) -> None:
     """Remove the vectors of these points."""
     if keys:
-        await execute(
-            conn,
-            sql("DELETE FROM ", table.table, " WHERE key = ANY(", Argument(keys), "::bytea[])"),
-        )
+        await execute(conn, deleted(table, keys))
 
 
 async def replace_vectors(

@@ -3,8 +3,14 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from service.errors import Unsupported
-from service.model.operations import Operation, UpdateResult
+from service.model.operations import (
+    CreateIndex,
+    CreateVector,
+    DeleteIndex,
+    DeleteVector,
+    Operation,
+    UpdateResult,
+)
 from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
     AliasOperations,
@@ -19,12 +25,28 @@ from service.model.qdrant import (
     ScrollRequest,
     UpdateCollection,
 )
+from service.model.queries import ResolvedQuery
 from service.ports import VectorStore
+from service.protocol.description import DescriptionOperation, applied
+from service.queries.execute import execute, takes_several_reads
+from service.queries.resolve import resolve
 from service.steps import Step, reached
 from service.stores.configuration import collection_config, updated
-from service.stores.postgres import catalog, hnsw, reads, schema, search, writes
+from service.stores.postgres import (
+    aliases,
+    catalog,
+    descriptions,
+    facets,
+    hnsw,
+    reads,
+    rows,
+    schema,
+    writes,
+)
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
+from service.stores.postgres.estimates import Estimates
+from service.stores.postgres.leaves import PgLeaves
 
 WriteHook: TypeAlias = Callable[[Connection, CollectionTables, Sequence[bytes]], Awaitable[None]]
 """Called inside a write's transaction, its keys locked and nothing written yet; what it raises undoes the write."""
@@ -43,6 +65,7 @@ class PgStore:
         self._database = database
         self._on_write = on_write
         self._index_min_rows = index_min_rows
+        self._estimates = Estimates()
 
     async def collections(self) -> list[str]:
         """Return the names of all collections, sorted."""
@@ -50,13 +73,14 @@ class PgStore:
             return await catalog.names(conn)
 
     async def has_collection(self, name: str) -> bool:
-        """Say whether the collection exists."""
+        """Say whether the collection exists; an alias counts."""
         async with self._database.connection() as conn:
-            return await catalog.exists(conn, name)
+            return await catalog.exists(conn, name) or name in await aliases.load(conn)
 
     async def create_collection(self, name: str, request: CreateCollection) -> bool:
-        """Create an empty collection. Raises ``CollectionExists`` or ``Unsupported``."""
+        """Create an empty collection. Raises ``CollectionExists``, ``WrongInput`` or ``Unsupported``."""
         async with self._database.transaction() as conn:
+            await aliases.refuse_name(conn, name)
             await catalog.create(conn, name, request)
         return True
 
@@ -68,8 +92,9 @@ class PgStore:
         return True
 
     async def delete_collection(self, name: str) -> bool:
-        """Drop the collection; false when it was not there."""
+        """Drop the collection and its aliases; false when it was not there."""
         async with self._database.transaction() as conn:
+            await aliases.lock(conn)
             return await catalog.drop(conn, name)
 
     async def build_indexes(self, name: str) -> list[str]:
@@ -80,6 +105,11 @@ class PgStore:
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:  # noqa: ARG002
         """Apply one change as a whole or not at all; always visible when this returns."""
+        match operation:
+            case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
+                return UpdateResult(await self._describe(collection, operation))
+            case _:
+                pass
         async with self._database.transaction() as conn:
             # A hook that fences the write holds the control row, which every drop takes before the collection's
             # own: to hold that one first would be the way round in which the two wait for each other.
@@ -93,6 +123,13 @@ class PgStore:
             if self._on_write is not None:
                 reached(Step.OUTBOX_WRITTEN)
         return UpdateResult(number)
+
+    async def _describe(self, collection: str, operation: DescriptionOperation) -> int:
+        async with self._database.transaction() as conn:
+            tables = await catalog.get_for_update(conn, collection)
+            before = await descriptions.of_tables(conn, tables)
+            await descriptions.write(conn, tables, applied(before, operation))
+            return await rows.next_version(conn)
 
     async def collection_info(self, name: str) -> CollectionInfo:
         """Return configuration and exact counts."""
@@ -124,21 +161,33 @@ class PgStore:
             return await reads.count(conn, await catalog.get(conn, collection), request)
 
     async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
-        """Return the values of a field with their counts."""
-        raise Unsupported("facet")
+        """Return the values of a field with their counts, the most frequent first."""
+        async with self._database.connection() as conn:
+            return await facets.facet(conn, await catalog.get(conn, collection), request)
 
     async def aliases(self) -> dict[str, str]:
         """Return the collection that every alias stands for."""
-        return {}
+        async with self._database.connection() as conn:
+            return await aliases.load(conn)
 
     async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
         """Make, drop and rename aliases, all or none."""
-        raise Unsupported("actions")
+        async with self._database.transaction() as conn:
+            await aliases.change(conn, actions)
+        return True
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""
-        async with self._database.transaction() as conn:
-            return await search.query(conn, await catalog.get(conn, collection), request)
+        wanted = await resolve(self, collection, request)
+        async with self._database.connection() as conn:
+            if not takes_several_reads(wanted):
+                return await self._execute(conn, collection, wanted)
+            async with conn.transaction(isolation="repeatable_read", readonly=True):
+                return await self._execute(conn, collection, wanted)
+
+    async def _execute(self, conn: Connection, collection: str, wanted: ResolvedQuery) -> list[Hit]:
+        tables = await catalog.get(conn, collection)
+        return await execute(wanted, PgLeaves(conn, tables, self._estimates))
 
 
 def _proves_port(store: PgStore) -> VectorStore:

@@ -1,24 +1,47 @@
-"""Vectors on their way in: checked against the collection and brought into the form that Qdrant stores."""
+"""Vectors on their way in and out: checked against the collection, in the form that Qdrant stores.
 
-from collections.abc import Mapping
+Components are rounded to the vector's datatype, cosine vectors divided by their length before; queries are treated the
+same way. uint8 is cut towards zero into 0 … 255 and never normalised: there Qdrant divides by the lengths when it
+compares.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
-from pgvector import Vector
+from pgvector import HalfVector, Vector
 
 from service.errors import WrongInput
-from service.model.points import FloatArray, Vectors, VectorValue
-from service.model.qdrant import Distance
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.model.points import FloatArray, SparseVector, Vectors, VectorValue
+from service.model.qdrant import Datatype, Distance
+from service.stores.configuration import VectorKind
+from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.vector_tables import VectorTable
+
+Row: TypeAlias = Vector | HalfVector
+"""A dense vector, or one of a multivector, as the driver takes it."""
+
+StoredVector: TypeAlias = Row | tuple[Row, ...] | SparseVector
+"""Dense, multi and sparse; a sparse one has its indices ascending."""
 
 _EPSILON = np.finfo(np.float32).eps
 _UNIT = np.float32(1e-6)
 
 
-def prepared(tables: CollectionTables, vectors: Vectors) -> Mapping[str, Vector]:
-    """Return the vectors as they are stored, by name. Raises ``WrongInput`` for one that does not fit."""
+def prepared(
+    tables: CollectionTables, vectors: Vectors, *, copied: bool = False
+) -> Mapping[str, StoredVector]:
+    """Return the vectors as they are stored, by name. Raises ``WrongInput`` for one that does not fit.
+
+    ``copied`` ones were read from a store, so they have its form already: a float16 vector is not normalised again,
+    its rounding would change.
+    """
     return {
         name: stored(
-            vector_table(tables, name), value, whose=f" for vector '{name}'" if name else ""
+            vector_table(tables, name),
+            value,
+            whose=f" for vector '{name}'" if name else "",
+            copied=copied,
         )
         for name, value in vectors.items()
     }
@@ -33,20 +56,63 @@ def vector_table(tables: CollectionTables, name: str) -> VectorTable:
         raise WrongInput(message) from None
 
 
-def stored(table: VectorTable, value: VectorValue, *, whose: str = "") -> Vector:
-    """Return one vector as it is stored and searched for: float32, of length 1 for cosine.
+def stored(
+    table: VectorTable, value: VectorValue, *, whose: str = "", copied: bool = False
+) -> StoredVector:
+    """Return one vector as it is stored and searched for. Raises ``WrongInput`` for one that does not fit.
 
     ``whose`` ends the text of a wrong dimension: Qdrant names the vector when it writes, not when it searches.
     """
-    if not isinstance(value, np.ndarray):
-        raise WrongInput("Conversion between sparse and regular vectors failed")
-    if value.ndim != 1:
-        raise WrongInput("Conversion between multi and regular vectors failed")
-    if len(value) != table.size:
-        message = f"Vector dimension error: expected dim: {table.size}, got {len(value)}{whose}"
+    if isinstance(value, SparseVector) != (table.kind is VectorKind.SPARSE):
+        what = "multi" if isinstance(value, np.ndarray) and value.ndim != 1 else "sparse"
+        message = f"Conversion between {what} and regular vectors failed"
         raise WrongInput(message)
-    value = value.astype(np.float32, copy=False)
-    return Vector(normalised(value) if table.distance is Distance.COSINE else value)
+    if isinstance(value, SparseVector):
+        return _sparse(value)
+    convert = _conversion(table, copied=copied)
+    if table.kind is VectorKind.DENSE:
+        if value.ndim != 1:
+            raise WrongInput("Conversion between multi and regular vectors failed")
+        _check_size(table, value, whose)
+        return convert(value)
+    _check_size(table, value, whose)
+    return tuple(convert(row) for row in np.atleast_2d(value))
+
+
+def _check_size(table: VectorTable, value: FloatArray, whose: str) -> None:
+    got = value.shape[-1] if value.size else 0
+    if got != table.size:
+        message = f"Vector dimension error: expected dim: {table.size}, got {got}{whose}"
+        raise WrongInput(message)
+
+
+def _conversion(table: VectorTable, *, copied: bool) -> Callable[[FloatArray], Row]:
+    """Return what brings one vector of shape ``(size,)`` into its stored form."""
+    is_cosine = table.distance is Distance.COSINE
+    match table.spec.datatype:
+        case Datatype.UINT8:
+            return lambda value: HalfVector(_bytes(value))
+        case Datatype.FLOAT16:
+            if is_cosine and not copied:
+                return lambda value: HalfVector(_half(normalised(_single(value))))
+            return lambda value: HalfVector(_half(value))
+        case _:
+            if is_cosine:
+                return lambda value: Vector(normalised(_single(value)))
+            return lambda value: Vector(_single(value))
+
+
+def _single(value: FloatArray) -> FloatArray:
+    return value.astype(np.float32, copy=False)
+
+
+def _half(value: FloatArray) -> Any:
+    with np.errstate(over="ignore"):  # infinite, which pgvector refuses
+        return value.astype(np.float16)
+
+
+def _bytes(value: FloatArray) -> Any:
+    return np.trunc(np.clip(np.nan_to_num(value, nan=0.0), 0, 255)).astype(np.float16)
 
 
 def normalised(value: FloatArray) -> FloatArray:
@@ -57,3 +123,30 @@ def normalised(value: FloatArray) -> FloatArray:
         return value
     unit: FloatArray = value / np.sqrt(square)
     return unit
+
+
+def _sparse(value: SparseVector) -> SparseVector:
+    indices = value.indices
+    if (indices[1:] > indices[:-1]).all():
+        return value
+    order = np.argsort(indices, kind="stable")
+    indices = indices[order]
+    if (indices[1:] == indices[:-1]).any():
+        raise WrongInput("indices of a sparse vector must be unique")
+    return SparseVector(indices, value.values[order])
+
+
+def loaded(table: VectorTable, value: Any) -> VectorValue:
+    """Return the vector that the driver read from :meth:`VectorTable.column`; not for NULL."""
+    match table.kind:
+        case VectorKind.DENSE:
+            # Two numbers of 16 bits (dimensions, unused) come before the components; all are big-endian.
+            kind = ">f2" if table.is_half else ">f4"
+            return np.frombuffer(value, dtype=kind, offset=4).astype(np.float32)
+        case VectorKind.MULTI:
+            return np.stack([row.to_numpy() for row in value]).astype(np.float32, copy=False)
+        case VectorKind.SPARSE:
+            indices, weights = value
+            return SparseVector(np.asarray(indices, np.uint32), np.asarray(weights, np.float32))
+        case _:
+            assert_never(table.kind)

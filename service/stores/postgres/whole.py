@@ -12,6 +12,7 @@ from service.control.state import CollectionState
 from service.errors import RequestError
 from service.protocol.description import Description, TargetStep, step_on_target
 from service.protocol.whole_log import (
+    Anew,
     Describe,
     Ended,
     Impose,
@@ -20,19 +21,20 @@ from service.protocol.whole_log import (
     WholeLog,
 )
 from service.stages import Side, Stage, authority, mirrors
-from service.stores.postgres import catalog, control_rows, leftovers
+from service.stores.postgres import aliases, catalog, control_rows, descriptions, leftovers
 from service.stores.postgres.database import Connection, Database
 
-_COLUMNS = "id, name, generation, behind, replaces, cause"
+_COLUMNS = "id, name, generation, behind, replaces, cause, vectors"
 
 # An owner that was fenced has no row in instances and inserts nothing. What is already left to do in the source for a
 # name stays in one hand: two owners could undo each other's work there.
 _INSERT = """
-    INSERT INTO vecferry.collection_intents (id, name, generation, owner, behind, replaces, cause)
+    INSERT INTO vecferry.collection_intents
+        (id, name, generation, owner, behind, replaces, cause, vectors)
     SELECT $1, $2, $3, coalesce((
         SELECT w.owner FROM vecferry.collection_intents AS w
         WHERE w.name = $2 AND w.behind = 'source' AND $5 = 'source' LIMIT 1
-    ), $4), $5, $6, $7
+    ), $4), $5, $6, $7, $8
     WHERE EXISTS (SELECT 1 FROM vecferry.instances AS i WHERE i.id = $4)
     RETURNING id
 """
@@ -56,6 +58,7 @@ _HOLD_ONE = """
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))"
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, $2))"
 _SALT = 0x76656366  # apart from the locks of ids
+_ALIASES = "SELECT pg_advisory_xact_lock(1986356592)"
 
 _ATTEMPTS = """
     SELECT EXISTS (
@@ -146,9 +149,8 @@ class PostgresWhole:
             if row is not None and not _may_follow(Stage(row["stage"])):
                 await _delete(connection, [intent.id])
                 return Ended.GONE
-            step = step_on_target(
-                await _description(connection, intent.name), found, is_made=is_made
-            )
+            held_now = await descriptions.read(connection, intent.name)
+            step = step_on_target(held_now, found, is_made=is_made)
             gives_up = step in {TargetStep.RETIRE, TargetStep.REPLACE}
             if gives_up and not _is_held_by(row, intent):
                 return Ended.UNHELD
@@ -170,7 +172,11 @@ class PostgresWhole:
             given_up = [row["generation"] for row in held.values() if row["replaces"]]
             if not ignore_attempts and await connection.fetchval(_ATTEMPTS, given_up):
                 return Ended.ATTEMPTED
-            await impose(await _description(connection, name), bool(given_up))
+            # An alias that moves is of two collections: what is read of one must not undo what was done for the other.
+            await connection.execute(_ALIASES)
+            vectors = frozenset(each for row in held.values() for each in row["vectors"])
+            anew = Anew(bool(given_up), vectors)
+            await impose(await descriptions.read(connection, name), anew)
             await _delete(connection, list(held))
         await leftovers.clear(self._database)
         return Ended.DONE
@@ -201,6 +207,7 @@ async def insert(connection: Connection, intent: WholeIntent, *, owner: UUID) ->
         intent.behind,
         intent.replaces,
         intent.cause,
+        list(intent.vectors),
     )
     return taken is not None
 
@@ -208,7 +215,7 @@ async def insert(connection: Connection, intent: WholeIntent, *, owner: UUID) ->
 async def pushable(connection: Connection, generation: int) -> bool:
     """Say whether points may be pushed to the source; if so, no change of the collection begins there meanwhile.
 
-    While one is due there, the source may hold another collection under the name.
+    While one is due there, the source may hold another collection under the name, or other vectors.
     """
     name = await connection.fetchval(
         "SELECT name FROM vecferry.collections WHERE id = $1", generation
@@ -218,7 +225,7 @@ async def pushable(connection: Connection, generation: int) -> bool:
     await connection.execute(_LOCK_SHARED, name, _SALT)
     due: bool = await connection.fetchval(
         "SELECT EXISTS (SELECT 1 FROM vecferry.collection_intents"
-        " WHERE name = $1 AND behind = 'source' AND replaces)",
+        " WHERE name = $1 AND behind = 'source' AND (replaces OR vectors <> '{}'))",
         name,
     )
     return not due
@@ -241,9 +248,9 @@ async def _follow(
         case TargetStep.MAKE | TargetStep.REPLACE:
             await _make(connection, intent.name, found, actor, is_complete=is_made)
         case TargetStep.DESCRIBE:
-            tables = await catalog.get(connection, intent.name)
-            await catalog.update(connection, tables.id, found.config)
-            await catalog.describe(connection, tables.id, found.payload_schema)
+            tables = await catalog.get_for_update(connection, intent.name)
+            await descriptions.write(connection, tables, found)
+            await aliases.copy(connection, tables.id, found.aliases)
         case TargetStep.NOTHING | TargetStep.RETIRE:
             return
 
@@ -260,13 +267,7 @@ async def _make(
         connection, name, found.config, Stage.DUALWRITE, actor, is_complete=is_complete
     )
     await catalog.describe(connection, tables.id, found.payload_schema)
-
-
-async def _description(connection: Connection, name: str) -> Description | None:
-    if not await catalog.exists(connection, name):
-        return None
-    tables = await catalog.get(connection, name)
-    return Description(tables.config, tables.payload_schema)
+    await aliases.copy(connection, tables.id, found.aliases)
 
 
 async def _excluded(connection: Connection, intent: WholeIntent) -> bool:
@@ -283,7 +284,7 @@ async def _excluded(connection: Connection, intent: WholeIntent) -> bool:
 async def _held(connection: Connection, name: str, owner: UUID) -> dict[UUID, asyncpg.Record]:
     """Lock all that the source lacks of a name and the owner has to settle."""
     rows = await connection.fetch(
-        "SELECT id, generation, replaces FROM vecferry.collection_intents"
+        "SELECT id, generation, replaces, vectors FROM vecferry.collection_intents"
         " WHERE name = $1 AND behind = 'source' AND owner = $2 ORDER BY id FOR UPDATE",
         name,
         owner,
@@ -330,6 +331,7 @@ def _intent(row: asyncpg.Record) -> WholeIntent:
         behind=Side(row["behind"]),
         replaces=row["replaces"],
         cause=row["cause"],
+        vectors=tuple(row["vectors"]),
     )
 
 

@@ -14,6 +14,7 @@ from service.control.plane import ATTACHED_SECONDS, ControlPlane
 from service.control.recorder import Recorder
 from service.control.register import LEASE_SECONDS
 from service.control.sealing import Seals
+from service.control.state import CollectionState
 from service.errors import CollectionNotFound, SourceUnavailable, StageError, TargetUnavailable
 from service.model.qdrant import CreateCollection
 from service.protocol.ledger import Hint
@@ -34,6 +35,10 @@ class Source:
 
     collections: set[str] = field(default_factory=lambda: {"c"})
     before_answer: Callable[[], Awaitable[object]] | None = None
+    followed: list[str] = field(default_factory=list)
+
+    async def follow(self, state: CollectionState) -> None:
+        self.followed.append(state.name)
 
     async def config(self, name: str) -> CreateCollection:
         if self.before_answer is not None:
@@ -68,6 +73,7 @@ def changes_of(
         control,
         Seals(recorder, register, register, control, seconds=_FREEZE_SECONDS, grace_seconds=1.0),
         read_source_config=source.config,
+        follow=source.follow,
         freeze_seconds=_FREEZE_SECONDS,
     )
 

@@ -16,6 +16,7 @@ from service.model.qdrant import (
 )
 from service.protocol import imposing
 from service.protocol.description import Description
+from service.protocol.whole_log import Anew
 from tests.fakes import MemoryStore
 from tests.service.stores.postgres.staged import point
 
@@ -51,7 +52,7 @@ async def test_a_collection_made_anew_has_no_point_of_the_old_one() -> None:
     await source.create_collection("c", CONFIG)
     await source.apply("c", Upsert([point(1)]), wait=True)
     for _ in range(2):
-        await imposing.impose(source, "c", WANTED, is_anew=True)
+        await imposing.impose(source, "c", WANTED, Anew(collection=True))
     assert await source.count("c", CountRequest()) == 0
     assert (await imposing.description(source, "c")) is not None
     assert (await source.collection_info("c")).payload_schema.keys() == {"a"}
@@ -62,7 +63,7 @@ async def test_a_changed_collection_keeps_its_points() -> None:
     source = Source()
     await source.create_collection("c", CONFIG)
     await source.apply("c", Upsert([point(1)]), wait=True)
-    await imposing.impose(source, "c", WANTED, is_anew=False)
+    await imposing.impose(source, "c", WANTED, Anew())
     assert await source.count("c", CountRequest()) == 1
     assert (await source.collection_info("c")).payload_schema.keys() == {"a"}
 
@@ -71,10 +72,10 @@ async def test_a_dropped_collection_is_dropped_and_one_that_is_missing_is_said()
     """A collection that should only be changed holds points: it must not come back empty."""
     source = Source()
     await source.create_collection("c", CONFIG)
-    await imposing.impose(source, "c", None, is_anew=True)
+    await imposing.impose(source, "c", None, Anew(collection=True))
     assert await source.collections() == []
     with pytest.raises(CollectionNotFound):
-        await imposing.impose(source, "c", WANTED, is_anew=False)
+        await imposing.impose(source, "c", WANTED, Anew())
     assert await imposing.description(source, "c") is None
 
 
@@ -84,7 +85,7 @@ async def test_an_index_that_is_only_queued_has_not_ended() -> None:
     await source.create_collection("c", CONFIG)
     source.status = UpdateStatus.ACKNOWLEDGED
     with pytest.raises(SourceUnavailable, match="acknowledged"):
-        await imposing.impose(source, "c", WANTED, is_anew=False)
+        await imposing.impose(source, "c", WANTED, Anew())
 
 
 async def test_without_a_collection_there_is_no_queue() -> None:

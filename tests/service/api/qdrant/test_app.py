@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from service.api.qdrant.app import qdrant_app
 from service.errors import Overloaded
+from service.model.operations import DeleteIndex
 from tests.fakes import MemoryStore
 from tests.service.api.conftest import VERSION, Api
 
@@ -26,28 +27,67 @@ def test_health_is_qdrants_and_optional(api: Api, store: MemoryStore) -> None:
     }
     assert {path: api.http.get(path).text for path in expected} == expected
     with TestClient(qdrant_app(store, version=VERSION)) as bare:
-        assert bare.get("/healthz").status_code == 501
+        assert bare.get("/healthz").status_code == 404
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/collections/c/facet"),
-        ("POST", "/collections/c/points/query/groups"),
+        ("GET", "/nope"),
+        ("GET", "/collections/c/points/1/2"),
+        ("GET", "/collections/c/nope"),
         ("DELETE", "/collections/c/points/scroll"),
-        ("GET", "/telemetry"),
+        ("POST", "/collections"),
+        ("HEAD", "/collections"),
     ],
 )
-def test_what_is_not_routed_is_named(api: Api, method: str, path: str) -> None:
-    """An endpoint or a method that we lack is a 501 that says which."""
+def test_what_qdrant_does_not_have_is_404_without_a_body(
+    api: Api, method: str, path: str
+) -> None:
+    """Qdrant's router takes a known path with another method for an unknown one."""
+    answer = api.http.request(method, path)
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/snapshots"),
+        ("POST", "/collections/c/snapshots"),
+        ("PUT", "/collections/c/snapshots/recover"),
+        ("GET", "/collections/c/shards/0/snapshot"),
+    ],
+)
+def test_snapshots_are_refused_and_what_to_use_is_said(api: Api, method: str, path: str) -> None:
+    """Files in Qdrant's own format cannot be made here."""
     status, text = api.error(method, path)
     assert status == 501
     assert text.startswith(f"Not implemented: {method} {path} ")
+    assert "pg_dump" in text
 
 
 def test_trailing_slashes_are_trimmed(api: Api) -> None:
-    """Qdrant does not mind a slash at the end, nor two."""
+    """Qdrant does not mind a slash at the end, nor two anywhere."""
     assert api.result("GET", "/collections//") == {"collections": [{"name": "c"}]}
+    assert api.result("GET", "//collections//c///exists") == {"exists": True}
+
+
+def test_a_name_may_hold_what_a_path_cannot(api: Api) -> None:
+    """Segments are decoded one by one: an encoded slash is part of a name, and no name of a collection."""
+    assert api.result("GET", "/collections/%C3%A4%20b/exists") == {"exists": False}
+    status, text = api.error("GET", "/collections/a%2Fb")
+    assert (status, "path parameters" in text) == (422, True)
+    api.result("DELETE", "/collections/c/index/a%2Fb?wait=true")
+    assert api.store.applied[-1] == (DeleteIndex("a/b"), True)
+
+
+def test_pages_of_other_origins_may_ask(api: Api) -> None:
+    """Qdrant lets every origin call it."""
+    asked = {"Origin": "http://page", "Access-Control-Request-Method": "POST"}
+    allowed = api.http.options("/collections/c/points/query", headers=asked)
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "*")
+    answered = api.http.get("/collections", headers={"Origin": "http://page"})
+    assert answered.headers["access-control-allow-origin"] == "*"
 
 
 def test_a_body_over_the_limit_is_413(store: MemoryStore) -> None:
@@ -86,12 +126,6 @@ def test_a_full_store_says_when_to_come_back() -> None:
         got = http.get("/collections")
     assert got.status_code == 503
     assert got.headers["retry-after"] == "1"
-
-
-def test_the_description_of_the_api_is_served(api: Api) -> None:
-    """The OpenAPI document lists the routes."""
-    paths = api.call("GET", "/openapi.json")[1]["paths"]
-    assert set(paths["/collections/{collection}/points/payload"]) == {"post", "put"}
 
 
 def test_a_request_over_a_socket_is_timed(url: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from service.api.qdrant.numbers import Aside
 from service.api.qdrant.shaping import MAX_DEPTH, shape
 from service.errors import MalformedBody
 from service.model.qdrant import CreateCollection, Filter, QueryRequest, ScrollRequest
@@ -57,7 +58,7 @@ UUID_ONE = "00000000-0000-0000-0000-000000000001"
 )
 def test_what_is_known_stays(model: Any, given: Any, expected: Any) -> None:
     """Unknown fields go, ids and dates get one spelling, the user's own JSON stays."""
-    assert shape(given, model) == expected
+    assert shape(given, model, (), Aside()) == expected
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_what_is_known_stays(model: Any, given: Any, expected: Any) -> None:
 def test_a_filter_never_loses_a_part(condition: Any) -> None:
     """A condition that is not understood is an error or stays visible, never an empty filter."""
     try:
-        shaped = shape({"must": [condition]}, Filter)
+        shaped = shape({"must": [condition]}, Filter, (), Aside())
     except MalformedBody:
         return
     assert shaped == {"must": [{"key": "a"}]}
@@ -78,4 +79,4 @@ def test_depth_is_bounded() -> None:
     for _ in range(MAX_DEPTH):
         deep = {"must": [deep]}
     with pytest.raises(MalformedBody, match="recursion limit exceeded"):
-        shape(deep, Filter)
+        shape(deep, Filter, (), Aside())

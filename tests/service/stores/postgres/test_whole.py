@@ -10,7 +10,7 @@ from service.control.state import CollectionState
 from service.errors import SourceUnavailable
 from service.model.qdrant import CreateCollection, Distance, HnswConfigDiff, VectorParams
 from service.protocol.description import Description
-from service.protocol.whole_log import Ended, Refused, WholeIntent
+from service.protocol.whole_log import Anew, Ended, Refused, WholeIntent
 from service.stages import Side, Stage
 from service.stores.postgres import catalog
 from service.stores.postgres.collections import PgCollections
@@ -283,13 +283,13 @@ async def test_a_change_on_the_target_owes_itself_to_the_source(
     assert (again.stage, again.backfilled) == (Stage.LIVE, True)
     assert again.generation not in {None, first.generation}
     assert await _pending(database) == ["create", "delete"]
-    imposed: list[tuple[Description | None, bool]] = []
+    imposed: list[tuple[Description | None, Anew]] = []
 
-    async def impose(wanted: Description | None, is_anew: bool) -> None:
-        imposed.append((wanted, is_anew))
+    async def impose(wanted: Description | None, anew: Anew) -> None:
+        imposed.append((wanted, anew))
 
     ended = await log.settle_source("c", impose, owner=owner, ignore_attempts=False)
-    assert (ended, imposed) == (Ended.DONE, [(Description(CONFIG), True)])
+    assert (ended, imposed) == (Ended.DONE, [(Description(CONFIG), Anew(collection=True))])
     assert not await _pending(database)
     assert await _tables(database, first) == 0
 
@@ -328,8 +328,8 @@ async def test_points_are_not_pushed_while_the_source_has_another_collection(
             written.generation, written.keys, [written.id], push, owner=owner
         )
 
-    async def impose(wanted: Description | None, is_anew: bool) -> None:
-        assert (wanted, is_anew) == (Description(CONFIG), True)
+    async def impose(wanted: Description | None, anew: Anew) -> None:
+        assert (wanted, anew) == (Description(CONFIG), Anew(collection=True))
 
     await settle()
     assert (pushed, await ledger(database)) == ([], {written.id})
@@ -347,7 +347,7 @@ async def test_a_change_waits_for_a_push_that_is_under_way(
     assert state.generation is not None
     imposed = asyncio.Event()
 
-    async def impose(wanted: Description | None, is_anew: bool) -> None:
+    async def impose(wanted: Description | None, anew: Anew) -> None:
         imposed.set()
 
     async with asyncio.TaskGroup() as tasks, database.transaction() as connection:
@@ -381,8 +381,8 @@ async def test_a_push_that_may_still_land_holds_up_the_change(
         )
     await owned.drop("c", owner=owner)
 
-    async def impose(wanted: Description | None, is_anew: bool) -> None:
-        assert (wanted, is_anew) == (None, True)
+    async def impose(wanted: Description | None, anew: Anew) -> None:
+        assert (wanted, anew) == (None, Anew(collection=True))
 
     settle = log.settle_source
     assert await settle("c", impose, owner=owner, ignore_attempts=False) is Ended.ATTEMPTED

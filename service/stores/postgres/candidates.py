@@ -1,0 +1,123 @@
+"""The inner part of a nearest-neighbour search: SELECTs of ``key`` and ``score`` of the best points.
+
+The forms leave the planner one way to go, whatever it thinks of a filter: no index serves an order by a sum, and nothing
+but the index on the vectors avoids the sub-select for each of them.
+"""
+
+from dataclasses import dataclass
+
+from service.model.ids import sorted_keys
+from service.queries.leaves import Selection
+from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.distances import (
+    distance,
+    indexed_distance,
+    indexes_halves,
+    metric,
+)
+from service.stores.postgres.plan import Graph
+from service.translate.sql import TRUE, Argument, Sql, join, sql
+
+_RERANKED = 2
+"""Half precision misplaces neighbours: so many times as many are ranked again by their full vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search of one vector table; ``query`` is in stored form, ``filter`` a condition on the point ``p``."""
+
+    tables: CollectionTables
+    vector: VectorTable
+    query: Argument
+    filter: Sql
+    selection: Selection
+
+    @property
+    def depth(self) -> int:
+        """How many of the best points must be found."""
+        return self.selection.limit + self.selection.offset
+
+    @property
+    def walked(self) -> int:
+        """How many points the index must find."""
+        return self.depth * (_RERANKED if indexes_halves(self.vector) else 1)
+
+
+def by_scan(search: Search) -> Sql:
+    """Return the best of all points that match, found by computing every distance."""
+    points = sql(" JOIN ", search.tables.points, " AS p ON p.key = v.key AND NOT p.deleted")
+    near = distance(search.vector, search.query)
+    return sql(
+        "SELECT v.key, ",
+        metric(search.vector).score(near),
+        " AS score FROM ",
+        search.vector.table,
+        " AS v",
+        points if search.filter is not TRUE else sql(),
+        " WHERE ",
+        _condition(search, search.filter),
+        " ORDER BY (",
+        near,
+        ") + 0, v.key LIMIT ",
+        Argument(search.depth),
+        "::bigint",
+    )
+
+
+def by_graph(search: Search, plan: Graph) -> Sql:
+    """Return the points that the HNSW index finds.
+
+    pgvector's settings are in force for this statement only, without a transaction of its own: they are made before the
+    index is read, which waits for them.
+    """
+    walk = sql(
+        "SELECT v.key, ",
+        distance(search.vector, search.query),
+        " AS distance FROM ",
+        search.vector.table,
+        " AS v WHERE s.ef IS NOT NULL AND s.scan IS NOT NULL AND s.walk IS NOT NULL AND ",
+        _condition(search, _passes(search)),
+        " ORDER BY ",
+        indexed_distance(search.vector, search.query),
+        " LIMIT ",
+        Argument(search.walked),
+        "::bigint",
+    )
+    found = sql(
+        "SELECT w.key, ",
+        metric(search.vector).score(sql("w.distance")),
+        " AS score FROM (SELECT set_config('hnsw.ef_search', ",
+        Argument(str(plan.ef)),
+        ", true) AS ef, set_config('hnsw.iterative_scan', 'relaxed_order', true) AS scan,"
+        " set_config('hnsw.max_scan_tuples', ",
+        Argument(str(plan.walk)),
+        ", true) AS walk OFFSET 0) AS s CROSS JOIN LATERAL (",
+        walk,
+        ") AS w",
+    )
+    if search.walked == search.depth:
+        return found
+    depth = Argument(search.depth)
+    return sql(found, " ORDER BY w.distance, w.key LIMIT ", depth, "::bigint")
+
+
+def _passes(search: Search) -> Sql:
+    """Return the filter as a test of one vector's point."""
+    if search.filter is TRUE:
+        return TRUE
+    points = search.tables.points
+    return sql(
+        "(SELECT ", search.filter, " FROM ", points, " AS p WHERE p.key = v.key AND NOT p.deleted)"
+    )
+
+
+def _condition(search: Search, tested: Sql) -> Sql:
+    conditions = [tested]
+    selection = search.selection
+    if selection.among is not None:
+        keys = Argument(sorted_keys(selection.among))
+        conditions.append(sql("v.key = ANY(", keys, "::bytea[])"))
+    if selection.excluded:
+        keys = Argument(sorted_keys(selection.excluded))
+        conditions.append(sql("v.key <> ALL(", keys, "::bytea[])"))
+    return join(" AND ", [sql("(", condition, ")") for condition in conditions])

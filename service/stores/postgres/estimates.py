@@ -1,0 +1,110 @@
+"""What the choice of a plan needs to know about a collection, measured and kept for a short time.
+
+It decides how fast an answer comes, never what it is: nobody has to be told when it is out of date.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from service.stores.postgres import rows
+from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.database import Connection
+from service.stores.postgres.hnsw import has_index
+from service.translate.sql import Argument, Sql, sql
+
+_Value = TypeVar("_Value")
+
+_SECONDS = 30.0
+_KEPT = 4_096
+_SAMPLED_ROWS = 1_000.0
+# Before the first ANALYZE the number of rows is unknown and so many pages are read.
+_SAMPLED_PAGES = 100.0
+
+_RELATION = """
+    SELECT c.reltuples, pg_relation_size(c.oid) / current_setting('block_size')::int AS pages
+    FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass($1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many points there are, about, and which share of them (0 … 1) matches a filter."""
+
+    points: int
+    matching: float
+
+
+class Estimates:
+    """Measurements of one database, each kept for ``seconds``."""
+
+    def __init__(
+        self, *, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._indexed: _Kept[bool] = _Kept(seconds, clock)
+        self._shares: _Kept[Share] = _Kept(seconds, clock)
+
+    async def is_indexed(self, conn: Connection, vector: VectorTable) -> bool:
+        """Say whether the vector has had a complete HNSW index a moment ago."""
+        key = vector.index.quoted()
+        known = self._indexed.get(key)
+        if known is None:
+            known = await has_index(conn, vector)
+            self._indexed.put(key, known)
+        return known
+
+    async def share(self, conn: Connection, tables: CollectionTables, wanted: Sql) -> Share:
+        """Return how much of the collection matches the condition, from a sample of about 1,000 points."""
+        text, arguments = wanted.render()
+        key = f"{tables.id} {text} {arguments}"
+        known = self._shares.get(key)
+        if known is None:
+            known = await _sampled(conn, tables, wanted)
+            self._shares.put(key, known)
+        return known
+
+
+async def _sampled(conn: Connection, tables: CollectionTables, wanted: Sql) -> Share:
+    row = await conn.fetchrow(_RELATION, tables.points.quoted())
+    known, pages = (row["reltuples"], row["pages"]) if row is not None else (-1, 0)
+    part = _SAMPLED_ROWS / known if known > 0 else _SAMPLED_PAGES / max(pages, 1)
+    percent = min(100.0 * part, 100.0)
+    [found] = await rows.fetch(
+        conn,
+        sql(
+            "SELECT count(*) AS sampled, count(*) FILTER (WHERE ",
+            wanted,
+            ") AS matching FROM ",
+            tables.points,
+            " AS p TABLESAMPLE SYSTEM (",
+            Argument(percent),
+            "::real) WHERE NOT p.deleted",
+        ),
+    )
+    sampled, matching = found["sampled"], found["matching"]
+    points = known if known > 0 else sampled / (percent / 100.0)
+    return Share(int(points), matching / sampled if sampled else 0.0)
+
+
+class _Kept(Generic[_Value]):
+    """The values last used, forgotten after a while."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._values: OrderedDict[str, tuple[float, _Value]] = OrderedDict()
+
+    def get(self, key: str) -> _Value | None:
+        until, value = self._values.get(key, (0.0, None))
+        if value is None or until < self._clock():
+            return None
+        self._values.move_to_end(key)
+        return value
+
+    def put(self, key: str, value: _Value) -> None:
+        self._values[key] = (self._clock() + self._seconds, value)
+        self._values.move_to_end(key)
+        while len(self._values) > _KEPT:
+            self._values.popitem(last=False)

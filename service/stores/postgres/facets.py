@@ -1,0 +1,56 @@
+"""Facets: the values of an indexed payload field with the number of points that have each."""
+
+from service.errors import WrongInput
+from service.model.points import FacetHit
+from service.model.qdrant import FacetRequest
+from service.stores.postgres import rows
+from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.database import Connection
+from service.stores.postgres.indexed_values import ValueKind, index_on, indexed_values, kind_of
+from service.stores.postgres.reads import refuse_shard_key
+from service.translate.filters import filter_sql
+from service.translate.sql import Argument, Sql, sql
+
+_HITS = 10
+_COUNTED = frozenset({ValueKind.KEYWORD, ValueKind.INTEGER, ValueKind.UUID, ValueKind.BOOL})
+
+
+async def facet(
+    conn: Connection, tables: CollectionTables, request: FacetRequest
+) -> list[FacetHit]:
+    """Return the most frequent values, of equal counts the smaller first; always exact.
+
+    Raises ``WrongInput`` when the field has no index of keywords, integers, booleans or UUIDs.
+    """
+    refuse_shard_key(request.shard_key)
+    kind = _kind(tables, request.key)
+    limit = _HITS if request.limit is None else request.limit
+    found = await rows.fetch(conn, _statement(tables, request, kind, limit))
+    if kind is ValueKind.UUID:
+        return [FacetHit(str(row["value"]), row["points"]) for row in found]
+    return [FacetHit(row["value"], row["points"]) for row in found]
+
+
+def _kind(tables: CollectionTables, key: str) -> ValueKind:
+    kind = kind_of(index_on(tables.payload_schema, key), without="lookup")
+    if kind not in _COUNTED:
+        raise WrongInput(
+            f"No appropriate index for faceting: `{key}`. Please create one to facet on this field. Check"
+            " https://qdrant.tech/documentation/concepts/indexing/#payload-index to see which payload schemas support"
+            " Match conditions"
+        )
+    return kind
+
+
+def _statement(tables: CollectionTables, request: FacetRequest, kind: ValueKind, limit: int) -> Sql:
+    return sql(
+        "SELECT field.value, count(*) AS points FROM ",
+        tables.points,
+        " AS p CROSS JOIN LATERAL (",
+        indexed_values(sql("p.payload"), request.key, kind),
+        ") AS field WHERE NOT p.deleted AND ",
+        filter_sql(request.filter, tables.row),
+        " GROUP BY field.value ORDER BY points DESC, field.value LIMIT ",
+        Argument(limit),
+        "::bigint",
+    )

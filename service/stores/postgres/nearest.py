@@ -1,0 +1,106 @@
+"""Nearest-neighbour search of dense vectors, the way that its plan says. Whichever it is, no answer is short."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.model.points import Hit
+from service.model.queries import ByVector, Nearest
+from service.queries.leaves import Selection
+from service.stores.postgres import rows
+from service.stores.postgres.candidates import Search, by_graph, by_scan
+from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.database import Connection
+from service.stores.postgres.distances import metric
+from service.stores.postgres.estimates import Estimates
+from service.stores.postgres.plan import (
+    Graph,
+    Plan,
+    Question,
+    Reason,
+    Scan,
+    by_share,
+    settled,
+)
+from service.stores.postgres.ranked import hits, ranked
+from service.stores.postgres.shapes import Shape, shape
+from service.stores.postgres.vectors import stored, vector_table
+from service.translate.filters import filter_sql
+from service.translate.indexed import is_served
+from service.translate.sql import TRUE, Argument, Sql
+
+
+async def nearest(
+    conn: Connection,
+    tables: CollectionTables,
+    wanted: ByVector,
+    selection: Selection,
+    estimates: Estimates | None = None,
+) -> list[Hit]:
+    """Return the points of a dense vector nearest to a given one, best first, ties by key.
+
+    ``limit`` of them if so many match, less only those that the threshold turns away. ``estimates`` are those of the
+    database; without them everything is measured anew. Raises ``WrongInput`` for a vector that does not fit.
+    """
+    search = search_of(tables, wanted, selection)
+    answer = shape(tables, selection.with_payload, selection.with_vector)
+    plan = await chosen(conn, search, estimates or Estimates())
+    found = await _run(conn, search, plan, answer)
+    if isinstance(plan, Graph) and len(found) < selection.limit:
+        # It gave up beside many deleted vectors, or because what matches lies far from the query.
+        found = await _run(conn, search, Scan(Reason.SHORT), answer)
+    return hits(found, answer)
+
+
+def search_of(tables: CollectionTables, wanted: ByVector, selection: Selection) -> Search:
+    """Return the search with everything translated. Raises ``WrongInput`` and ``Unsupported``."""
+    if not isinstance(wanted.scoring, Nearest):
+        raise TypeError("only the nearest are found here")
+    table = vector_table(tables, wanted.using)
+    return Search(
+        tables=tables,
+        vector=table,
+        query=Argument(stored(table, wanted.scoring.vector)),
+        filter=filter_sql(selection.filter, tables.row),
+        selection=selection,
+    )
+
+
+async def chosen(conn: Connection, search: Search, estimates: Estimates) -> Plan:
+    """Return the plan; asks the database only what it has to know."""
+    selection = search.selection
+    params = selection.params
+    question = Question(
+        depth=search.walked,
+        ef=params.hnsw_ef if params else None,
+        is_exact=bool(params and params.exact),
+        is_among=selection.among is not None,
+        is_filtered=search.filter is not TRUE,
+    )
+    plan = settled(question)
+    if isinstance(plan, Scan):
+        return plan
+    if not await estimates.is_indexed(conn, search.vector):
+        return Scan(Reason.NO_INDEX)
+    if plan is not None:
+        return plan
+    share = await estimates.share(conn, search.tables, search.filter)
+    served = is_served(selection.filter, search.tables.row)
+    return by_share(question, share.matching, share.points, is_served=served)
+
+
+def statement(search: Search, plan: Plan, answer: Shape) -> Sql:
+    """Return the statement that goes the plan's way and reads of the points what is answered."""
+    best = by_graph(search, plan) if isinstance(plan, Graph) else by_scan(search)
+    return ranked(
+        search.tables,
+        best,
+        search.selection,
+        answer,
+        higher_is_better=metric(search.vector).higher_is_better,
+    )
+
+
+async def _run(
+    conn: Connection, search: Search, plan: Plan, answer: Shape
+) -> list[Mapping[str, Any]]:
+    return await rows.fetch(conn, statement(search, plan, answer))

@@ -1,0 +1,102 @@
+"""What an answer carries of each point: select list, joins, and how a row becomes payload and vectors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from service.model.points import Payload, VectorValue
+from service.model.qdrant import WithPayloadInterface, WithVector
+from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.vectors import loaded, vector_table
+from service.translate.projection import Projection, projection
+from service.translate.sql import TRUE, Sql, number, sql
+
+# Before the text, the binary form of jsonb has one byte for its version.
+_TEXT = slice(1, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an answer carries of each point; ``None`` is nothing."""
+
+    payload: Projection | None
+    vectors: tuple[VectorTable, ...] | None
+    is_whole_payload: bool = False
+    """The projection leaves every payload as it is."""
+
+    @property
+    def columns(self) -> Sql:
+        """Return the further columns of a select list, for the points ``p`` and the :meth:`joins`."""
+        payload = sql(", pg_catalog.jsonb_send(p.payload) AS payload") if self.payload else sql()
+        vectors = (
+            sql(", ", vector.column(_alias(at)), " AS ", _alias(at))
+            for at, vector in enumerate(self.vectors or ())
+        )
+        return sql(payload, *vectors)
+
+    def joins(self, condition: Sql = TRUE) -> Sql:
+        """Return the joins from the points ``p`` to the vectors, made where the condition holds."""
+        return sql(
+            *(
+                sql(
+                    " LEFT JOIN ",
+                    vector.table,
+                    " AS ",
+                    _alias(at),
+                    " ON ",
+                    condition,
+                    " AND ",
+                    _alias(at),
+                    ".key = p.key",
+                )
+                for at, vector in enumerate(self.vectors or ())
+            )
+        )
+
+    def payload_of(self, row: Mapping[str, Any]) -> Payload | None:
+        """Return the wanted part of the row's payload."""
+        return self.payload(orjson.loads(row["payload"][_TEXT])) if self.payload else None
+
+    def payload_texts(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes]:
+        """Return the rows' whole payloads as JSON text."""
+        return [row["payload"][_TEXT] for row in rows]
+
+    def vector_columns(
+        self, rows: Sequence[Mapping[str, Any]]
+    ) -> dict[str, list[VectorValue | None]] | None:
+        """Return the rows' vectors by name, ``None`` for one that a point does not have."""
+        if self.vectors is None:
+            return None
+        return {
+            vector.name: [
+                None if (value := row[f"v{at}"]) is None else loaded(vector, value) for row in rows
+            ]
+            for at, vector in enumerate(self.vectors)
+        }
+
+    def vectors_of(self, row: Mapping[str, Any]) -> dict[str, VectorValue] | None:
+        """Return the row's vectors by name."""
+        if self.vectors is None:
+            return None
+        found = ((vector, row[f"v{at}"]) for at, vector in enumerate(self.vectors))
+        return {vector.name: loaded(vector, value) for vector, value in found if value is not None}
+
+
+def shape(
+    tables: CollectionTables,
+    with_payload: WithPayloadInterface | None,
+    with_vector: WithVector | None,
+) -> Shape:
+    """Return what to read. Raises ``WrongInput`` for a vector that the collection does not have."""
+    vectors: tuple[VectorTable, ...] | None = None
+    if with_vector is True:
+        vectors = tuple(tables.vectors.values())
+    elif isinstance(with_vector, list):
+        vectors = tuple(vector_table(tables, name) for name in with_vector)
+    return Shape(projection(with_payload), vectors, is_whole_payload=with_payload is True)
+
+
+def _alias(at: int) -> Sql:
+    return sql("v", number(at))

@@ -1,0 +1,124 @@
+"""Similarities of sparse vectors through their inverted index, and the weights that IDF gives a query.
+
+Source of the IDF: Qdrant, lib/segment/src/data_types/query_context.rs.
+"""
+
+from collections.abc import Sequence
+
+from service.model.points import SparseVector
+from service.model.qdrant import Filter, IdfCorpusParams, SearchParams
+from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.similarity import single
+from service.translate.filters import filter_sql
+from service.translate.sql import Argument, Sql, number, sql
+
+
+def overlaps(
+    tables: CollectionTables,
+    table: VectorTable,
+    asked: Sequence[SparseVector],
+    params: SearchParams | None,
+) -> Sql:
+    """Return a SELECT of ``key`` and the similarities ``s0``, ``s1`` … (``real``) of all vectors that share an index.
+
+    ``asked`` are in stored form. A similarity to a vector that shares none is NULL.
+    """
+    products = sql("sum(e.weight::double precision * a.weight)")
+    columns = (
+        sql(
+            ", ",
+            single(sql(products, " FILTER (WHERE a.example = ", number(at), ")")),
+            " AS s",
+            number(at),
+        )
+        for at, _ in enumerate(asked)
+    )
+    return sql(
+        "SELECT e.key",
+        *columns,
+        " FROM (",
+        _entries(tables, table, asked, params),
+        ") AS a JOIN ",
+        table.postings,
+        " AS e ON e.dim = a.dim GROUP BY e.key",
+    )
+
+
+def _entries(
+    tables: CollectionTables,
+    table: VectorTable,
+    asked: Sequence[SparseVector],
+    params: SearchParams | None,
+) -> Sql:
+    """Return a SELECT of ``example``, ``dim`` and ``weight``: the entries of all vectors asked for."""
+    examples = [at for at, vector in enumerate(asked) for _ in vector.indices]
+    dims = [int(dim) for vector in asked for dim in vector.indices]
+    weights = [float(weight) for vector in asked for weight in vector.values]
+    given = sql(
+        "unnest(",
+        Argument(examples),
+        "::integer[], ",
+        Argument(dims),
+        "::bigint[], ",
+        Argument(weights),
+        "::real[]) AS given(example, dim, weight)",
+    )
+    if not table.spec.has_idf:
+        return sql("SELECT given.example, given.dim, given.weight FROM ", given)
+    corpus = params.idf.corpus if params and isinstance(params.idf, IdfCorpusParams) else None
+    idf = sql("ln((n.documents - f.documents + 0.5) / (f.documents + 0.5) + 1)")
+    return sql(
+        "SELECT given.example, given.dim, ",
+        single(sql("(given.weight * ", idf, ")")),
+        " AS weight FROM ",
+        given,
+        " JOIN (",
+        _frequencies(tables, table, sorted(set(dims)), corpus),
+        ") AS f ON f.dim = given.dim CROSS JOIN (",
+        _documents(tables, table, corpus),
+        ") AS n OFFSET 0",
+    )
+
+
+def _frequencies(
+    tables: CollectionTables, table: VectorTable, dims: Sequence[int], corpus: Filter | None
+) -> Sql:
+    """Return a SELECT of each ``dim`` and in how many ``documents`` it stands."""
+    member = sql()
+    if corpus is not None:
+        member = sql(" AND EXISTS (SELECT FROM ", _members(tables, corpus), " AND p.key = e.key)")
+    return sql(
+        "SELECT d.dim, count(e.key)::double precision AS documents FROM unnest(",
+        Argument(dims),
+        "::bigint[]) AS d(dim) LEFT JOIN ",
+        table.postings,
+        " AS e ON e.dim = d.dim",
+        member,
+        " GROUP BY d.dim",
+    )
+
+
+def _documents(tables: CollectionTables, table: VectorTable, corpus: Filter | None) -> Sql:
+    """Return a SELECT of the number of ``documents``: of the whole collection, empty vectors are none."""
+    if corpus is not None:
+        among = sql(_members(tables, corpus), " AND p.key = v.key")
+        return sql(
+            "SELECT count(*)::double precision AS documents FROM ",
+            table.table,
+            " AS v WHERE EXISTS (SELECT FROM ",
+            among,
+            ")",
+        )
+    # The two counts are of indexes only.
+    return sql(
+        "SELECT ((SELECT count(*) FROM ",
+        table.table,
+        ") - (SELECT count(*) FROM ",
+        table.table,
+        " WHERE indices = '{}'))::double precision AS documents",
+    )
+
+
+def _members(tables: CollectionTables, corpus: Filter) -> Sql:
+    condition = filter_sql(corpus, tables.row, "params.idf.corpus")
+    return sql(tables.points, " AS p WHERE NOT p.deleted AND (", condition, ")")

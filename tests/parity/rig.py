@@ -1,0 +1,153 @@
+"""Both systems in one event loop, and rows run against them.
+
+The oracle is Qdrant's engine behind our HTTP edge, or the server that ``VECFERRY_TEST_QDRANT_URL`` names. The subject is
+a whole vecferry: every collection complete, no Qdrant anywhere.
+"""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from service.api.qdrant.app import qdrant_app
+from service.config import load
+from service.embedded.qdrant import API_VERSION
+from service.stores.edge.store import EdgeStore
+from tests.parity.asks import Answer, Ask, Row, Rule, named
+from tests.parity.compare import difference
+from tests.parity.data import SETS, DataSet
+from tests.service.wired import wired
+
+_URL_VARIABLE = "VECFERRY_TEST_QDRANT_URL"
+_HEADERS = {"content-type": "application/json"}
+_SECONDS = 30.0
+_STATE = Ask(
+    "POST",
+    "/collections/{c}/points/scroll",
+    {"limit": 1000, "with_payload": True, "with_vector": True},
+)
+_INFO = Ask("GET", "/collections/{c}", rule=Rule.INFO)
+
+
+@dataclass(slots=True)
+class Rig:
+    """Two clients and the shared collections that are filled already."""
+
+    oracle: httpx.AsyncClient
+    subject: httpx.AsyncClient
+    _filled: set[str] = field(default_factory=set)
+    _numbers: int = 0
+
+    async def run(self, row: Row) -> list[str]:
+        """Return how the answers to a row's requests differ; nothing when they do not."""
+        if not row.writes:
+            return await self._compare(row.asks, await self.shared(row.dataset))
+        self._numbers += 1
+        name = f"own-{self._numbers}"
+        try:
+            await self._fill(SETS[row.dataset], name)
+            return await self._compare_states(row, name)
+        finally:
+            await self._both(named(Ask("DELETE", "/collections/{c}"), name))
+
+    async def shared(self, dataset: str) -> str:
+        """Return the name of the data set's collection, which is filled at the first call."""
+        if dataset not in self._filled:
+            await self._fill(SETS[dataset], dataset)
+            self._filled.add(dataset)
+        return dataset
+
+    async def ask(self, ask: Ask) -> tuple[Answer, Answer]:
+        """Return the oracle's and the subject's answer."""
+        return await self._both(ask)
+
+    async def _compare(self, asks: Sequence[Ask], name: str) -> list[str]:
+        found = []
+        for ask in asks:
+            wanted = named(ask, name)
+            different = difference(ask.rule, *await self._both(wanted))
+            if different:
+                found.append(f"{_said(wanted)}: {different}")
+        return found
+
+    async def _compare_states(self, row: Row, name: str) -> list[str]:
+        found = []
+        for ask in row.asks:
+            found += await self._compare([ask], name)
+            found += [
+                f"after {_said(named(ask, name))}: {each}" for each in await self._states(name)
+            ]
+        return found
+
+    async def _states(self, name: str) -> list[str]:
+        """Return how the contents and the descriptions of the collection differ."""
+        asked = [named(ask, name) for ask in (_STATE, _INFO)]
+        found = [difference(ask.rule, *await self._both(ask)) for ask in asked]
+        return [each for each in found if each]
+
+    async def _fill(self, dataset: DataSet, name: str) -> None:
+        put = named(Ask("PUT", "/collections/{c}", dataset.config), name)
+        indexes = [
+            Ask(
+                "PUT",
+                f"/collections/{name}/index?wait=true",
+                {"field_name": path, "field_schema": schema},
+            )
+            for path, schema in dataset.indexes.items()
+        ]
+        points = Ask("PUT", f"/collections/{name}/points?wait=true", {"points": dataset.points})
+        for ask in (put, *indexes, *([points] if dataset.points else [])):
+            for answer in await self._both(ask):
+                if answer.status != httpx.codes.OK:
+                    message = f"{_said(ask)[:200]}: {answer.status} {answer.body}"
+                    raise RuntimeError(message)
+
+    async def _both(self, ask: Ask) -> tuple[Answer, Answer]:
+        return await _send(self.oracle, ask), await _send(self.subject, ask)
+
+
+async def _send(client: httpx.AsyncClient, ask: Ask) -> Answer:
+    body = ask.body if isinstance(ask.body, bytes) else orjson.dumps(ask.body)
+    response = await client.request(
+        ask.method,
+        ask.path,
+        content=None if ask.body is None else body,
+        headers=_HEADERS,
+        timeout=_SECONDS,
+    )
+    try:
+        decoded: Any = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        decoded = response.text
+    return Answer(response.status_code, decoded, dict(response.headers))
+
+
+def _said(ask: Ask) -> str:
+    return f"{ask.method} {ask.path} {orjson.dumps(ask.body).decode()}"
+
+
+@asynccontextmanager
+async def rig(database_url: str, folder: Path) -> AsyncIterator[Rig]:
+    """Start both systems; the database is empty, or has our tables and nothing in them."""
+    async with AsyncExitStack() as stack:
+        oracle = await _oracle(stack, folder / "qdrant")
+        settings = load(
+            database_url=database_url, data_dir=folder / "vecferry", default_stage="complete"
+        )
+        subject = (await stack.enter_async_context(wired(settings))).client
+        yield Rig(oracle, subject)
+
+
+async def _oracle(stack: AsyncExitStack, folder: Path) -> httpx.AsyncClient:
+    if given := os.environ.get(_URL_VARIABLE):
+        client = httpx.AsyncClient(base_url=given.rstrip("/"))
+        return await stack.enter_async_context(client)
+    store = await stack.enter_async_context(EdgeStore(folder, processes=1))
+    transport = httpx.ASGITransport(qdrant_app(store, version=API_VERSION, health=True))
+    client = httpx.AsyncClient(transport=transport, base_url="http://qdrant")
+    return await stack.enter_async_context(client)

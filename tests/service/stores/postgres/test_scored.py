@@ -1,0 +1,207 @@
+"""Scores of every kind of vector, distance and scoring, against Qdrant's engine."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+import qdrant_edge as edge
+
+from service.model.ids import PointId
+from service.model.operations import Delete, Upsert
+from service.model.points import Point, SparseVector, VectorValue
+from service.model.qdrant import (
+    CreateCollection,
+    FieldCondition,
+    Filter,
+    MatchValue,
+)
+from service.model.queries import (
+    BestScore,
+    ByVector,
+    Context,
+    Discover,
+    Feedback,
+    Nearest,
+    ResolvedQuery,
+    SumScores,
+    VectorScoring,
+)
+from service.queries.leaves import Selection
+from service.stores.edge.booleans import boolean_matches
+from service.stores.edge.config import engine_config
+from service.stores.edge.queries import engine_query
+from service.stores.edge.values import engine_point, our_id
+from service.stores.postgres import catalog
+from service.stores.postgres.database import Database
+from service.stores.postgres.scored import scored
+from service.stores.postgres.store import PgStore
+from tests.contract.samples import ids
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_SIZE = 5
+_POINTS = 40
+_DISTANCES = ("Cosine", "Dot", "Euclid", "Manhattan")
+_DATATYPES = ("float32", "float16", "uint8")
+_DENSE = [
+    f"{kind}_{distance}_{datatype}"
+    for kind in ("dense", "multi")
+    for distance in _DISTANCES
+    for datatype in _DATATYPES
+]
+_SPARSE = ["sparse", "idf"]
+_FEW_TERMS = np.array([0, 1, 2, 5, 7, 11, 2**31, 10**9 + 1, 2**32 - 1], np.uint32)
+
+_Random = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Both:
+    """One collection with a vector of each kind, in Postgres and in the engine."""
+
+    database: Database
+    shard: edge.EdgeShard
+
+    async def ours(self, wanted: ByVector, selection: Selection) -> dict[PointId, float]:
+        """Scores by point, best first."""
+        async with self.database.connection() as conn:
+            hits = await scored(conn, await catalog.get(conn, "kinds"), wanted, selection)
+        return {hit.id: hit.score for hit in hits}
+
+    def theirs(self, wanted: ByVector, selection: Selection) -> dict[PointId, float]:
+        """Scores by point, best first."""
+        query = ResolvedQuery(
+            limit=selection.limit,
+            offset=selection.offset,
+            scoring=wanted,
+            filter=selection.filter,
+            score_threshold=selection.score_threshold,
+            params=selection.params,
+            excluded=selection.excluded,
+        )
+        hits = self.shard.query(engine_query(query, boolean_matches(self.shard)))
+        return {our_id(hit.id): hit.score for hit in hits}
+
+
+def _config() -> CreateCollection:
+    vectors: dict[str, Any] = {}
+    for name in _DENSE:
+        kind, distance, datatype = name.split("_")
+        vectors[name] = {"size": _SIZE, "distance": distance, "datatype": datatype}
+        if kind == "multi":
+            vectors[name]["multivector_config"] = {"comparator": "max_sim"}
+    sparse = {"sparse": {}, "idf": {"modifier": "idf"}}
+    return CreateCollection.model_validate({"vectors": vectors, "sparse_vectors": sparse})
+
+
+def _vector(random: _Random, name: str) -> VectorValue:
+    if name in _SPARSE:
+        indices = random.choice(_FEW_TERMS, random.integers(0, 6), replace=False)
+        return SparseVector(indices, _values(random, len(indices)))
+    scale = 80 if name.endswith("uint8") else 1
+    shape = (random.integers(1, 4), _SIZE) if name.startswith("multi") else (_SIZE,)
+    value: VectorValue = (random.normal(0.3, 1, shape) * scale).astype(np.float32)
+    return value
+
+
+def _values(random: _Random, count: int) -> Any:
+    return random.choice([0.0, 0.5, 1.0, -1.0, 2.0, 0.3333], count).astype(np.float32)
+
+
+def _points(random: _Random) -> list[Point]:
+    points = []
+    for number in range(_POINTS):
+        having = [name for name in (*_DENSE, *_SPARSE) if random.random() < 0.9]
+        vectors = {name: _vector(random, name) for name in having}
+        points.append(Point(number, vectors, {"group": number % 3}))
+    return points
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def both(
+    session_database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Both]:
+    """The same points in both; one is overwritten and one deleted."""
+    random = np.random.default_rng(7)
+    points, config = _points(random), _config()
+    shard = edge.EdgeShard.create(str(tmp_path_factory.mktemp("shard")), engine_config(config))
+    database = await Database.open(session_database_url)
+    store = PgStore(database)
+    await store.create_collection("kinds", config)
+    again = replace(_points(random)[3], id=3)
+    for some in (points, [again]):
+        await store.apply("kinds", Upsert(some), wait=True)
+        shard.update(edge.UpdateOperation.upsert_points([engine_point(each) for each in some]))
+    await store.apply("kinds", Delete(ids(5)), wait=True)
+    shard.update(edge.UpdateOperation.delete_points([5]))
+    yield Both(database, shard)
+    await store.delete_collection("kinds")
+    await database.close()
+    shard.close()
+
+
+def _some(random: _Random, name: str, least: int, most: int) -> tuple[VectorValue, ...]:
+    return tuple(_vector(random, name) for _ in range(random.integers(least, most + 1)))
+
+
+_SCORINGS: dict[str, Callable[[_Random, str], VectorScoring]] = {
+    "nearest": lambda r, n: Nearest(_vector(r, n)),
+    "best_score": lambda r, n: BestScore(_some(r, n, 1, 3), _some(r, n, 0, 3)),
+    "best_negative": lambda r, n: BestScore((), _some(r, n, 1, 3)),
+    "sum_scores": lambda r, n: SumScores(_some(r, n, 1, 3), _some(r, n, 0, 3)),
+    "discover": lambda r, n: Discover(_vector(r, n), _pairs(r, n)),
+    "context": lambda r, n: Context(_pairs(r, n)),
+    "feedback": lambda r, n: Feedback(
+        _vector(r, n),
+        tuple((each, float(r.choice([0, 0.25, 0.5, 1]))) for each in _some(r, n, 0, 4)),
+        *(float(x) for x in r.choice([0.5, 1, 2], 3)),
+    ),
+}
+
+
+def _pairs(random: _Random, name: str) -> tuple[tuple[VectorValue, VectorValue], ...]:
+    return tuple(zip(_some(random, name, 3, 3), _some(random, name, 1, 3), strict=False))
+
+
+def _selections(scores: Sequence[float]) -> list[Selection]:
+    """Everything a leaf can be asked for; thresholds between two of the scores."""
+    third = Filter(must=[FieldCondition(key="group", match=MatchValue(value=1))])
+    between = [
+        (a + b) / 2
+        for a, b in zip(scores[2::7], scores[3::7], strict=False)
+        if abs(a - b) > 1e-3 * abs(a)
+    ]
+    return [
+        Selection(limit=100),
+        Selection(limit=100, filter=third),
+        Selection(limit=100, filter=Filter(), excluded=(0, 1, 2, 3)),
+        Selection(limit=100, score_threshold=0.0),
+        *(Selection(limit=100, score_threshold=threshold) for threshold in between),
+        Selection(limit=100, score_threshold=1e6),
+    ]
+
+
+def _assert_same(ours: dict[PointId, float], theirs: dict[PointId, float], scale: float) -> None:
+    """The same points with the same scores, in an order that the scores allow."""
+    assert ours.keys() == theirs.keys()
+    for point_id, score in theirs.items():
+        assert ours[point_id] == pytest.approx(score, rel=1e-6, abs=1e-6 * scale), point_id
+    descending = list(theirs.values()) == sorted(theirs.values(), reverse=True)
+    assert list(ours.values()) == sorted(ours.values(), reverse=descending)
+
+
+@pytest.mark.parametrize("scoring", _SCORINGS)
+@pytest.mark.parametrize("name", [*_DENSE, *_SPARSE])
+async def test_scores_are_the_engines(both: Both, name: str, scoring: str) -> None:
+    """Filtered, with points left out, and with a threshold, whose sense the distance gives."""
+    random = np.random.default_rng([_DENSE.index(name) if name in _DENSE else 99, 5])
+    wanted = ByVector(_SCORINGS[scoring](random, name), name)
+    everything = both.theirs(wanted, Selection(limit=100))
+    # Terms that cancel leave the rounding of the largest one.
+    scale = max((abs(score) for score in everything.values()), default=1.0) + 1.0
+    for selection in _selections(list(everything.values())):
+        theirs = both.theirs(wanted, selection)
+        _assert_same(await both.ours(wanted, selection), theirs, scale)
