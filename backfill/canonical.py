@@ -5,7 +5,8 @@ Payloads are compared as JSON: the order of keys does not matter, ``true`` is no
 there PostgreSQL's jsonb keeps the number and not how it was written.
 
 Vectors are compared in float32: components may differ by 1e-6 of the vector's largest one, which is
-a few units in the last place and allows for one more normalisation.
+a few units in the last place and allows for one more normalisation. Where a store keeps float16, that normalisation is
+rounded to eleven bits: vectors of length one whose components are all such numbers may differ by one of their units.
 """
 
 from enum import StrEnum
@@ -17,6 +18,10 @@ import orjson
 from service.model.points import FloatArray, Record, SparseVector, Vectors, VectorValue
 
 TOLERANCE = 1e-6
+HALF_TOLERANCE = 2.0**-10
+"""The unit in the last place of a float16, relative to the number."""
+_HALF_UNIT = 2e-3
+"""How far rounding to float16 can take the squared length from 1, and more."""
 _EXPONENT_FROM = 1e16
 
 
@@ -104,7 +109,17 @@ def _close(first: FloatArray, second: FloatArray) -> bool:
     # In float64: a difference of large float32 values must not overflow into infinity.
     ours, theirs = first.astype(np.float64), second.astype(np.float64)
     largest = max(np.abs(ours).max(), np.abs(theirs).max())
-    return bool(np.abs(ours - theirs).max() <= TOLERANCE * largest)
+    difference = np.abs(ours - theirs).max()
+    if difference <= TOLERANCE * largest:
+        return True
+    return bool(difference <= HALF_TOLERANCE * largest and _is_half(first) and _is_half(second))
+
+
+def _is_half(vector: FloatArray) -> bool:
+    """Say whether these are vectors of length one, of shape ``(dim,)`` or ``(rows, dim)``, in float16."""
+    squares = (np.atleast_2d(vector).astype(np.float64) ** 2).sum(axis=1)
+    is_unit = (np.abs(squares - 1) <= _HALF_UNIT).all()
+    return bool(is_unit and np.array_equal(vector.astype(np.float16), vector))
 
 
 def fingerprint(record: Record | None) -> bytes:

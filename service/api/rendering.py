@@ -4,7 +4,7 @@ What was not asked for is absent. The unnamed vector is a bare list, named ones 
 point without vectors has ``{}``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,18 @@ def _points(records: Sequence[Record]) -> list[Json]:
     for point, payload in zip(points, records.payloads or (), strict=False):
         # It is JSON already.
         point["payload"] = orjson.Fragment(payload)
-    if records.vectors is not None:
-        for at, point in enumerate(points):
-            point["vector"] = _vectors(records.vectors_at(at) or {})
+    for point, vectors in zip(points, _columns_of_vectors(records), strict=False):
+        point["vector"] = vectors
     return points
+
+
+def _columns_of_vectors(records: RecordColumns) -> Iterable[object]:
+    vectors = records.vectors
+    if vectors is None:
+        return ()
+    if vectors.keys() == {UNNAMED}:
+        return ({} if value is None else _vector(value) for value in vectors[UNNAMED])
+    return (_vectors(records.vectors_at(at) or {}) for at in range(len(records)))
 
 
 def _with_contents(point: Json, given: Record | Hit) -> Json:
@@ -90,4 +98,6 @@ def _vector(vector: VectorValue) -> object:
 
 def _array(values: NDArray[Any], dtype: type[np.float32 | np.uint32] = np.float32) -> object:
     """Return what orjson can write: it refuses arrays with gaps or in another byte order."""
+    if values.dtype == dtype and values.flags.c_contiguous:
+        return values
     return np.ascontiguousarray(values, dtype=dtype)

@@ -73,6 +73,8 @@ class Field:
         values = flat_values_at(payload, self.path)
         if self.index in _INDEXED:
             values = [value for value in values if _INDEXED[self.index](value)]
+        if self.index in _SETS:
+            values = list(dict.fromkeys(values))
         match values:
             case [only]:
                 return only
@@ -167,3 +169,13 @@ _INDEXED: Mapping[PayloadSchemaType | None, Callable[[object], bool]] = {
     PayloadSchemaType.UUID: _is_uuid,
 }
 """The values that an index keeps: a formula reads an indexed field from its index."""
+
+_SETS = frozenset(
+    {
+        PayloadSchemaType.KEYWORD,
+        PayloadSchemaType.INTEGER,
+        PayloadSchemaType.BOOL,
+        PayloadSchemaType.UUID,
+    }
+)
+"""The indexes that keep a repeated value of one point once."""

@@ -1,10 +1,12 @@
-"""``has_id``."""
+"""``has_id`` and ``slice``: conditions on the point's id."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from service.errors import MalformedBody
 from service.model.ids import parse_point_id, sorted_keys
-from service.translate.sql import Argument, Sql, sql
+from service.model.qdrant import Slice
+from service.translate.sql import FALSE, Argument, Sql, sql
 
 
 def has_id(key: Sql, ids: Iterable[object]) -> Sql:
@@ -14,3 +16,11 @@ def has_id(key: Sql, ids: Iterable[object]) -> Sql:
     except ValueError as error:
         raise MalformedBody(str(error)) from error
     return sql(key, " = ANY(", Argument(keys), "::bytea[])")
+
+
+def in_slice(key: Sql, wanted: Slice) -> Sql:
+    """Say whether the id belongs to one of ``total`` parts of all ids: its hash, modulo ``total``, is the index."""
+    if not 0 <= wanted.index < wanted.total:
+        return FALSE
+    total, index = Argument(Decimal(wanted.total)), Argument(Decimal(wanted.index))
+    return sql("vecferry.point_hash(", key, ") % ", total, "::numeric = ", index, "::numeric")

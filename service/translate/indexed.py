@@ -6,58 +6,62 @@ test the exact condition on what that finds. Equality needs none, because an ind
 
 from collections.abc import Mapping
 from decimal import Decimal
-from math import isfinite
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import Any, LiteralString
 
 from service.model.qdrant import (
     Condition,
+    DatetimeRange,
     FieldCondition,
     Filter,
     HasIdCondition,
     MatchAny,
+    MatchPhrase,
+    MatchText,
+    MatchTextAny,
     MatchValue,
     Range,
 )
 from service.translate.boxes import Box, boxes
 from service.translate.index_expressions import (
     is_array_at,
+    moment_at,
     number_at,
     plain_keys,
     point_at,
+    tokens_at,
 )
-from service.translate.paths import parse_path
+from service.translate.paths import Path, parse_path
+from service.translate.payload_index import PayloadIndex
+from service.translate.ranges import numeric_bounds
+from service.translate.rows import Row
 from service.translate.sql import Argument, Sql, join, sql
-
-if TYPE_CHECKING:
-    from service.translate.filters import Row
+from service.translate.tokenizing import tokenizing
+from service.translate.whole_numbers import integer_bounds
 
 EQUALITY = frozenset({"keyword", "integer", "bool", "uuid"})
 """The payload indexes that find equal values."""
-NUMBERS = frozenset({"integer", "float"})
-"""The payload indexes that find numbers in a range."""
 
-# Qdrant compares as f64, the index exactly; they differ in the last of 53 bits.
+# Qdrant compares doubles, the index compares exactly: they differ in the last of 53 bits.
 _SLACK = Decimal("1e-12")
 _BOUNDS: Mapping[str, LiteralString] = {"gt": ">=", "gte": ">=", "lt": "<=", "lte": "<="}
 
 
-def prefilter(row: "Row", condition: FieldCondition) -> Sql | None:
+def prefilter(row: Row, condition: FieldCondition) -> Sql | None:
     """Return a condition that an index serves and that holds for every point that matches, if there is one."""
-    keys = plain_keys(parse_path(condition.key))
-    if keys is None or not _has_one_test(condition):
+    path = parse_path(condition.key)
+    index = row.index(path)
+    if index is None or not _has_one_test(condition):
         return None
-    kind = index_kind(row.schema.get(condition.key))
-    match condition.range:
-        case Range() as bounds if kind in NUMBERS:
-            test = _in_range(number_at(row.payload, keys), bounds)
-        case None if kind == "geo":
-            test = _in_boxes(point_at(row.payload, keys), boxes(condition))
-        case _:
-            test = None
-    return None if test is None else sql("(", test, " OR ", is_array_at(row.payload, keys), ")")
+    if condition.match is not None:
+        return _with_tokens(row.payload, path, index, condition.match)
+    keys = plain_keys(path)
+    test = None if keys is None else _of_one_value(row.payload, keys, index, condition)
+    if keys is None or test is None:
+        return None
+    return sql("(", test, " OR ", is_array_at(row.payload, keys), ")")
 
 
-def is_served(wanted: Filter | None, row: "Row") -> bool:
+def is_served(wanted: Filter | None, row: Row) -> bool:
     """Say whether indexes find the points that match, so that not every point has to be tested."""
     if wanted is None:
         return False
@@ -67,20 +71,15 @@ def is_served(wanted: Filter | None, row: "Row") -> bool:
     )
 
 
-def index_kind(schema: Any) -> str | None:
-    """Return the type of a payload index from its ``field_schema``."""
-    kind = schema.get("type") if isinstance(schema, Mapping) else schema
-    return None if kind is None else str(kind)
-
-
-def _finds(condition: Condition, row: "Row") -> bool:
+def _finds(condition: Condition, row: Row) -> bool:
     match condition:
         case Filter():
             return is_served(condition, row)
         case HasIdCondition():
             return True
-        case FieldCondition(match=MatchValue() | MatchAny()):
-            return any(index_kind(schema) in EQUALITY for schema in row.schema.values())
+        case FieldCondition(key=key, match=MatchValue() | MatchAny()):
+            index = row.index(parse_path(key))
+            return index is not None and index.kind in EQUALITY
         case FieldCondition():
             return prefilter(row, condition) is not None
         case _:
@@ -99,16 +98,37 @@ def _has_one_test(condition: FieldCondition) -> bool:
     return sum(test is not None for test in tests) == 1
 
 
-def _in_range(value: Sql, bounds: Range) -> Sql | None:
+def _of_one_value(
+    payload: Sql, keys: tuple[str, ...], index: PayloadIndex, condition: FieldCondition
+) -> Sql | None:
+    wanted = condition.range
+    if index.kind == "geo":
+        return _in_boxes(point_at(payload, keys), boxes(condition))
+    if not isinstance(wanted, Range | DatetimeRange):
+        return None
+    bounds: Mapping[str, float] = numeric_bounds(wanted, "range")
+    if index.kind == "datetime":
+        return _in_range(moment_at(payload, keys), integer_bounds(bounds), sql("::bigint"))
+    if index.kind == "float" or index.compares_integers:
+        bounds = integer_bounds(bounds) if index.compares_integers else bounds
+        return _in_range(number_at(payload, keys), _widened(bounds), sql("::numeric"))
+    return None
+
+
+def _in_range(value: Sql, bounds: Mapping[str, object], cast: Sql) -> Sql | None:
     tests = [sql(value, " IS NOT NULL")]
-    for name, operator in _BOUNDS.items():
-        bound = getattr(bounds, name)
-        if bound is not None and isfinite(bound):
-            exact = Decimal(repr(bound))
-            slack = abs(exact) * _SLACK
-            widened = exact - slack if operator == ">=" else exact + slack
-            tests.append(sql(value, " ", operator, " ", Argument(widened), "::numeric"))
-    return sql("(", join(" AND ", tests), ")") if len(tests) > 1 else None
+    tests += [
+        sql(value, " ", _BOUNDS[name], " ", Argument(bound), cast) for name, bound in bounds.items()
+    ]
+    return sql("(", join(" AND ", tests), ")") if bounds else None
+
+
+def _widened(bounds: Mapping[str, float]) -> dict[str, Decimal]:
+    exact = {name: Decimal(repr(bound)) for name, bound in bounds.items()}
+    return {
+        name: bound + abs(bound) * (-_SLACK if _BOUNDS[name] == ">=" else _SLACK)
+        for name, bound in exact.items()
+    }
 
 
 def _in_boxes(point: Sql, around: tuple[Box, ...] | None) -> Sql | None:
@@ -130,3 +150,23 @@ def _in_boxes(point: Sql, around: tuple[Box, ...] | None) -> Sql | None:
         for box in around
     )
     return sql("(", point, " IS NOT NULL AND (", join(" OR ", inside), "))")
+
+
+def _with_tokens(payload: Sql, path: Path, index: PayloadIndex, wanted: Any) -> Sql | None:
+    if index.kind != "text":
+        return None
+    match wanted:
+        case MatchText(text=query):
+            operator: LiteralString = " @> "
+        case MatchTextAny(text_any=query):
+            operator = " && "
+        case MatchPhrase(phrase=query):
+            operator = " @> "
+        case _:
+            return None
+    settings = tokenizing(index, "match")
+    given = sql(Argument(query.replace("\x00", " ")), "::text")
+    # A prefix index cuts up a phrase's words as it does the text's.
+    sought = settings.tokens(given, sought=not isinstance(wanted, MatchPhrase))
+    hashes = sql("(SELECT vecferry.token_hashes(", sought, "))")
+    return sql(tokens_at(payload, path, settings), operator, hashes)

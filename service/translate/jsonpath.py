@@ -34,16 +34,30 @@ def elements(payload: Sql, path: Path) -> Sql:
 
     For tests that jsonpath cannot express; it reads the row's payload once per row, without an index.
     """
-    select = "".join(f" ? ({_guard(step)}){_accessor(step)}" for step in path)
     return sql(
         "jsonb_path_query(",
         payload,
         ", ",
-        Argument("strict $" + select),
+        Argument(selector(path)),
         "::jsonpath) AS found(v), jsonb_array_elements("
         "CASE jsonb_typeof(found.v) WHEN 'array' THEN found.v ELSE jsonb_build_array(found.v) END"
         ") AS element(v)",
     )
+
+
+def some_element(payload: Sql, path: Path, test: Sql) -> Sql:
+    """Say whether an element passes an SQL test of ``element.v``; a NULL is no."""
+    return sql("EXISTS (SELECT FROM ", elements(payload, path), " WHERE ", test, ")")
+
+
+def selector(path: Path) -> str:
+    """Return the jsonpath that selects the values at the path, and nothing where it does not lead."""
+    return "strict $" + "".join(f" ? ({_guard(step)}){_accessor(step)}" for step in path)
+
+
+def is_storable(value: str) -> bool:
+    """Say whether jsonb can hold a string: no NUL, no half of a surrogate pair."""
+    return "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def text(value: str) -> str:

@@ -37,6 +37,10 @@ def field_is_null(payload: Sql, path: Path, *, wanted: bool) -> Sql:
     return _nothing_or(payload, path, f"!({_NULL})")
 
 
+def has_nothing(payload: Sql, path: Path) -> Sql:
+    """Say whether the path leads nowhere."""
+    return negate(has_value(payload, path, _ANYTHING))
+
+
 def _nothing_or(payload: Sql, path: Path, test: str) -> Sql:
-    nothing = negate(has_value(payload, path, _ANYTHING))
-    return sql(nothing, " OR ", has_value(payload, path, test))
+    return sql(has_nothing(payload, path), " OR ", has_value(payload, path, test))

@@ -7,7 +7,7 @@ into one element of an array and ``[]`` into all of them.
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from service.errors import MalformedBody
 
@@ -53,6 +53,22 @@ def parse_path(text: str) -> Path:
         steps.append(_step(found.groupdict()))
         at = found.end()
     return tuple(steps)
+
+
+def spell(path: Path) -> str:
+    """Return a text that :func:`parse_path` takes for the path."""
+    text = ""
+    for step in path:
+        match step:
+            case Key(name):
+                text += f'."{name}"'
+            case Index(at):
+                text += f"[{at}]"
+            case Each():
+                text += "[]"
+            case _:
+                assert_never(step)
+    return text.removeprefix(".")
 
 
 def _step(groups: dict[str, str | None]) -> Step:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from service.embedded.postgres import EmbeddedPostgres
 from tests.parity.features import all_rows
 from tests.parity.report import Report
-from tests.parity.rig import rig
+from tests.parity.rig import DataSetRefusedError, rig
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ async def _run(database_url: str, folder: Path, words: list[str]) -> Report:
                 if all(word in label for word in words):
                     try:
                         found = await both.run(row)
-                    except RuntimeError as error:
+                    except DataSetRefusedError as error:
                         found = [str(error)[:300]]
                     report.add(feature, row, found)
     return report

@@ -15,6 +15,7 @@ class Rule(StrEnum):
     EXACT = "the result, value by value"
     RANKED = "scores in order; points of one score may change places, also at the cut"
     SET = "the points, in any order"
+    ORDERED = "values of the order's field in order; points of one value may change places"
     SCORES = "the scores in order, whatever the points: sampled at random"
     SIZE = "the number of points only: sampled at random"
     STATUS = "the status only"
@@ -46,9 +47,10 @@ class Answer:
 class Row:
     """A line of the suite: requests on one data set, in order.
 
-    Reads share the data set's collection; with ``writes`` the row has one of its own and its whole contents are compared
-    after every request. ``gap`` says why the answers are known to differ. ``unproven`` marks what Qdrant's engine
-    does not do itself: there the other side is our own composition over the engine (or code both sides share).
+    Reads share the data set's collection; with ``writes`` the row has one of its own, whose whole contents are
+    compared after every request. ``gap`` says why the answers are known to differ. ``unproven`` marks what Qdrant's
+    engine does not do itself: there the other side is our own composition over the engine, or code both sides share.
+    ``golden`` is how the error text of the server's 400 begins where the engine fails in another way.
     """
 
     name: str
@@ -57,6 +59,12 @@ class Row:
     writes: bool = False
     gap: str | None = None
     unproven: bool = False
+    golden: str | None = None
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the embedded engine proves nothing here."""
+        return self.unproven or self.golden is not None
 
 
 def named(ask: Ask, collection: str) -> Ask:
@@ -77,12 +85,6 @@ def _replaced(value: Any, collection: str) -> Any:
             return value
 
 
-def _row(
-    dataset: str, name: str, ask: Ask, gap: str | None = None, *, unproven: bool = False
-) -> Row:
-    return Row(name, dataset, (ask,), gap=gap, unproven=unproven)
-
-
 def query(
     dataset: str,
     name: str,
@@ -90,11 +92,11 @@ def query(
     rule: Rule = Rule.RANKED,
     *,
     gap: str | None = None,
-    unproven: bool = False,
+    golden: str | None = None,
 ) -> Row:
     """A universal query."""
     ask = Ask("POST", f"/collections/{NAME}/points/query", body, rule)
-    return _row(dataset, name, ask, gap, unproven=unproven)
+    return Row(name, dataset, (ask,), gap=gap, golden=golden)
 
 
 def post(
@@ -109,14 +111,14 @@ def post(
 ) -> Row:
     """A POST below the collection, such as ``points/scroll``."""
     ask = Ask("POST", f"/collections/{NAME}/{path}", body, rule)
-    return _row(dataset, name, ask, gap, unproven=unproven)
+    return Row(name, dataset, (ask,), gap=gap, unproven=unproven)
 
 
 def get(
     dataset: str, name: str, path: str, *, gap: str | None = None, unproven: bool = False
 ) -> Row:
     """A GET of any path."""
-    return _row(dataset, name, Ask("GET", path), gap, unproven=unproven)
+    return Row(name, dataset, (Ask("GET", path),), gap=gap, unproven=unproven)
 
 
 def script(

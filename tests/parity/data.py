@@ -97,9 +97,7 @@ def _filled(name: str, config: dict[str, Any], made: Sequence[Any], **rest: Any)
 
 def _dense(distance: str) -> DataSet:
     config = {"vectors": {"size": SIZE, "distance": distance}}
-    made: list[Any] = vectors(1, 58)
-    # A direction twice: scores that tie.
-    return _filled(f"dense-{distance.lower()}", config, [*made, made[3], made[3]])
+    return _filled(f"dense-{distance.lower()}", config, vectors(1, 60))
 
 
 _TYPES = ("float16", "uint8")
@@ -240,6 +238,9 @@ def _all() -> dict[str, DataSet]:
         DataSet("indexed", plain.config, plain.points, FIELD_INDEXES),
         _mixed("mixed", None),
         *(_mixed(f"mixed-{kind}", schema) for kind, schema in _SCHEMAS.items()),
+        _filled(
+            "ties", {"vectors": {"size": 2, "distance": "Dot"}}, [[n % 4, 1] for n in range(40)]
+        ),
         DataSet("bare", {}, [{"id": 1, "vector": {}, "payload": {"a": 1}}]),
         DataSet("empty", {"vectors": {"size": 2, "distance": "Dot"}}, []),
     ]

@@ -24,7 +24,7 @@ class Report:
         """Count a row. A known gap that is none any more is a failure, too."""
         count = len(row.asks)
         self.requests[feature] += count
-        self.unproven[feature] += count if row.unproven else 0
+        self.unproven[feature] += count if row.is_marked else 0
         if row.gap is not None and found:
             self.gaps[feature] += count
         elif row.gap is not None:

@@ -1,9 +1,10 @@
 """Both systems in one event loop, and rows run against them.
 
-The oracle is Qdrant's engine behind our HTTP edge, or the server that ``VECFERRY_TEST_QDRANT_URL`` names. The subject is
-a whole vecferry: every collection complete, no Qdrant anywhere.
+The oracle is Qdrant's engine behind our HTTP edge, or the server that ``VECFERRY_TEST_QDRANT_URL`` names. The subject
+is a whole vecferry: every collection complete, no Qdrant anywhere.
 """
 
+import json
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import orjson
+from httpx import codes
 
 from service.api.qdrant.app import qdrant_app
 from service.config import load
@@ -34,23 +36,31 @@ _STATE = Ask(
 _INFO = Ask("GET", "/collections/{c}", rule=Rule.INFO)
 
 
+class DataSetRefusedError(Exception):
+    """A data set could not be written to one of the systems."""
+
+
 @dataclass(slots=True)
 class Rig:
     """Two clients and the shared collections that are filled already."""
 
     oracle: httpx.AsyncClient
     subject: httpx.AsyncClient
-    _filled: set[str] = field(default_factory=set)
+    is_server: bool = False
+    _filled: dict[str, str | None] = field(default_factory=dict)
     _numbers: int = 0
 
     async def run(self, row: Row) -> list[str]:
         """Return how the answers to a row's requests differ; nothing when they do not."""
+        if row.golden is not None and not self.is_server:
+            return await self._golden(row, row.golden)
         if not row.writes:
             return await self._compare(row.asks, await self.shared(row.dataset))
         self._numbers += 1
         name = f"own-{self._numbers}"
         try:
-            await self._fill(SETS[row.dataset], name)
+            if failed := await self._fill(SETS[row.dataset], name):
+                raise DataSetRefusedError(failed)
             return await self._compare_states(row, name)
         finally:
             await self._both(named(Ask("DELETE", "/collections/{c}"), name))
@@ -58,8 +68,9 @@ class Rig:
     async def shared(self, dataset: str) -> str:
         """Return the name of the data set's collection, which is filled at the first call."""
         if dataset not in self._filled:
-            await self._fill(SETS[dataset], dataset)
-            self._filled.add(dataset)
+            self._filled[dataset] = await self._fill(SETS[dataset], dataset)
+        if failed := self._filled[dataset]:
+            raise DataSetRefusedError(failed)
         return dataset
 
     async def ask(self, ask: Ask) -> tuple[Answer, Answer]:
@@ -70,7 +81,7 @@ class Rig:
         found = []
         for ask in asks:
             wanted = named(ask, name)
-            different = difference(ask.rule, *await self._both(wanted))
+            different = difference(wanted, *await self._both(wanted))
             if different:
                 found.append(f"{_said(wanted)}: {different}")
         return found
@@ -87,10 +98,20 @@ class Rig:
     async def _states(self, name: str) -> list[str]:
         """Return how the contents and the descriptions of the collection differ."""
         asked = [named(ask, name) for ask in (_STATE, _INFO)]
-        found = [difference(ask.rule, *await self._both(ask)) for ask in asked]
+        found = [difference(ask, *await self._both(ask)) for ask in asked]
         return [each for each in found if each]
 
-    async def _fill(self, dataset: DataSet, name: str) -> None:
+    async def _golden(self, row: Row, text: str) -> list[str]:
+        name, found = await self.shared(row.dataset), []
+        for ask in row.asks:
+            answer = await _send(self.subject, named(ask, name))
+            said = answer.body["status"]["error"] if answer.status == codes.BAD_REQUEST else ""
+            if not said.startswith(text):
+                found.append(f"{_said(ask)}: {answer.status} {answer.body}, not 400 {text}")
+        return found
+
+    async def _fill(self, dataset: DataSet, name: str) -> str | None:
+        """Make the collection on both sides; return who refused what, if anybody did."""
         put = named(Ask("PUT", "/collections/{c}", dataset.config), name)
         indexes = [
             Ask(
@@ -103,20 +124,24 @@ class Rig:
         points = Ask("PUT", f"/collections/{name}/points?wait=true", {"points": dataset.points})
         for ask in (put, *indexes, *([points] if dataset.points else [])):
             for answer in await self._both(ask):
-                if answer.status != httpx.codes.OK:
-                    message = f"{_said(ask)[:200]}: {answer.status} {answer.body}"
-                    raise RuntimeError(message)
+                if answer.status != codes.OK:
+                    return f"{_said(ask)[:200]}: {answer.status} {answer.body}"
+        return None
 
     async def _both(self, ask: Ask) -> tuple[Answer, Answer]:
         return await _send(self.oracle, ask), await _send(self.subject, ask)
 
 
+def _encoded(body: Any) -> bytes:
+    """Return a body as JSON; ``json`` also writes the integers that are too large for any id."""
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
 async def _send(client: httpx.AsyncClient, ask: Ask) -> Answer:
-    body = ask.body if isinstance(ask.body, bytes) else orjson.dumps(ask.body)
     response = await client.request(
         ask.method,
         ask.path,
-        content=None if ask.body is None else body,
+        content=None if ask.body is None else _encoded(ask.body),
         headers=_HEADERS,
         timeout=_SECONDS,
     )
@@ -128,7 +153,7 @@ async def _send(client: httpx.AsyncClient, ask: Ask) -> Answer:
 
 
 def _said(ask: Ask) -> str:
-    return f"{ask.method} {ask.path} {orjson.dumps(ask.body).decode()}"
+    return f"{ask.method} {ask.path} {_encoded(ask.body).decode()}"
 
 
 @asynccontextmanager
@@ -140,7 +165,7 @@ async def rig(database_url: str, folder: Path) -> AsyncIterator[Rig]:
             database_url=database_url, data_dir=folder / "vecferry", default_stage="complete"
         )
         subject = (await stack.enter_async_context(wired(settings))).client
-        yield Rig(oracle, subject)
+        yield Rig(oracle, subject, is_server=_URL_VARIABLE in os.environ)
 
 
 async def _oracle(stack: AsyncExitStack, folder: Path) -> httpx.AsyncClient:

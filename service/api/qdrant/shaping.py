@@ -19,7 +19,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from service.api.qdrant.datetimes import parse_datetime
+from service.translate.datetimes import parse_datetime
 from service.api.qdrant.numbers import Aside, vector_dimensions
 from service.api.qdrant.paths import Path, malformed
 from service.api.qdrant.reading import as_point_id

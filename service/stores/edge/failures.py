@@ -19,6 +19,7 @@ from service.errors import (
 
 _UNKNOWN_POINT = re.compile(r"No point with id (\S+)")
 _WRONG_KIND = re.compile(r"Wrong usage of (sparse|multi)")
+_MALFORMED_PATH = "invalid JSON path "
 _WRONG_INPUT = (
     "Vector dimension error",
     "Not existing vector name error",
@@ -38,6 +39,8 @@ def convert(reason: str) -> VecferryError:
         return PointNotFound(f"No point with id {unknown[1]} found")
     if wrong := _WRONG_KIND.match(reason):
         return WrongInput(f"Conversion between {wrong[1]} and regular vectors failed")
+    if reason.startswith(_MALFORMED_PATH):
+        return MalformedBody(f"Invalid json path: '{reason.removeprefix(_MALFORMED_PATH)}'")
     if reason.startswith(_WRONG_INPUT):
         return WrongInput(reason)
     return internal(reason)
@@ -57,7 +60,10 @@ def engine_errors() -> Iterator[None]:
     except VecferryError:
         raise
     except (TypeError, ValueError, OverflowError) as error:
-        raise MalformedBody(str(error)) from error
+        reason = str(error)
+        if reason.startswith(_MALFORMED_PATH):
+            raise convert(reason) from error
+        raise MalformedBody(reason) from error
     except Exception as error:
         raise convert(str(error)) from error
     except BaseException as error:

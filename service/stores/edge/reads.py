@@ -5,6 +5,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from service.errors import WrongInput
 from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
     CollectionInfo,
@@ -33,6 +34,11 @@ from service.stores.payload_schema import index_info
 
 _SCROLL_LIMIT = 10
 _FACET_LIMIT = 10
+_OFFSET_WITH_ORDER = (
+    "Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` and a"
+    " filter to exclude the IDs that you've already seen for the `order_by.start_from` value"
+)
+"""The server's words; the engine has others."""
 
 
 def info(shard: edge.EdgeShard, manifest: Manifest, *, is_busy: bool) -> CollectionInfo:
@@ -69,6 +75,8 @@ def retrieve(shard: edge.EdgeShard, request: PointRequest) -> list[Record]:
 
 def scroll(shard: edge.EdgeShard, request: ScrollRequest) -> Page:
     """Return a page in id order, or in the order of a payload field."""
+    if request.order_by is not None and request.offset is not None:
+        raise WrongInput(_OFFSET_WITH_ORDER)
     with engine_errors():
         records, next_id = shard.scroll(
             edge.ScrollRequest(

@@ -6,10 +6,10 @@ from service.model.qdrant import FacetRequest
 from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
-from service.stores.postgres.indexed_values import ValueKind, index_on, indexed_values, kind_of
+from service.stores.postgres.indexed_values import ValueKind, field_values, index_on, kind_of
 from service.stores.postgres.reads import refuse_shard_key
 from service.translate.filters import filter_sql
-from service.translate.sql import Argument, Sql, sql
+from service.translate.sql import Argument, Sql, join, sql
 
 _HITS = 10
 _COUNTED = frozenset({ValueKind.KEYWORD, ValueKind.INTEGER, ValueKind.UUID, ValueKind.BOOL})
@@ -43,14 +43,12 @@ def _kind(tables: CollectionTables, key: str) -> ValueKind:
 
 
 def _statement(tables: CollectionTables, request: FacetRequest, kind: ValueKind, limit: int) -> Sql:
+    condition = filter_sql(request.filter, tables.row)
+    parts = field_values(tables, request.key, kind, condition)
     return sql(
-        "SELECT field.value, count(*) AS points FROM ",
-        tables.points,
-        " AS p CROSS JOIN LATERAL (",
-        indexed_values(sql("p.payload"), request.key, kind),
-        ") AS field WHERE NOT p.deleted AND ",
-        filter_sql(request.filter, tables.row),
-        " GROUP BY field.value ORDER BY points DESC, field.value LIMIT ",
+        "SELECT field.value, count(*) AS points FROM (",
+        join(" UNION ALL ", (part.query for part in parts)),
+        ") AS field GROUP BY field.value ORDER BY points DESC, field.value LIMIT ",
         Argument(limit),
         "::bigint",
     )

@@ -24,7 +24,7 @@ class GraphOptions:
     ef_construct: int
 
 
-_DAY_SECONDS = 86_400.0
+DAY_SECONDS = 86_400.0
 _MEGABYTE = 1 << 20
 # The graph of m=16 takes this much per row beside the vector's four bytes per dimension (measured: 0.8 to 1.1 kB).
 _GRAPH_BYTES = 1_100
@@ -47,9 +47,9 @@ async def build_indexes(db: Database, tables: CollectionTables, *, min_rows: int
         if db.pooled:
             await _check_none_missing(db, vector, min_rows)
             continue
-        async with db.connection() as connection, _without_limits(connection):
+        async with db.connection() as connection, without_limits(connection):
             count = await connection.fetchval(
-                f"SELECT count(*) FROM {vector.table.quoted()}", timeout=_DAY_SECONDS
+                f"SELECT count(*) FROM {vector.table.quoted()}", timeout=DAY_SECONDS
             )
             if count >= min_rows and not await has_index(connection, vector):
                 await _build(connection, vector, count, options)
@@ -84,7 +84,7 @@ async def _build(
 ) -> None:
     # A build that failed or was stopped leaves an invalid index behind.
     await connection.execute(
-        f"DROP INDEX CONCURRENTLY IF EXISTS {vector.index.quoted()}", timeout=_DAY_SECONDS
+        f"DROP INDEX CONCURRENTLY IF EXISTS {vector.index.quoted()}", timeout=DAY_SECONDS
     )
     connection.add_log_listener(_report)
     try:
@@ -94,14 +94,14 @@ async def _build(
         )
         log.info("hnsw_build_started", index=vector.index.quoted(), rows=count)
         text, _ = _definition(vector, options).render()
-        await connection.execute(text, timeout=_DAY_SECONDS)
+        await connection.execute(text, timeout=DAY_SECONDS)
         log.info("hnsw_build_finished", index=vector.index.quoted(), rows=count)
     finally:
         connection.remove_log_listener(_report)
 
 
 @asynccontextmanager
-async def _without_limits(connection: Connection) -> AsyncIterator[None]:
+async def without_limits(connection: Connection) -> AsyncIterator[None]:
     """Lift the server's time limits, and put them and the memory back in the end.
 
     Session settings, because a concurrent build cannot run in a transaction.

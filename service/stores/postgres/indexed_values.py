@@ -5,11 +5,14 @@ is not of the index's type is not there.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, LiteralString, assert_never
 
+from service.stores.postgres.catalog import CollectionTables
+from service.translate.index_expressions import is_array_at, moment_at, number_at, value_at
 from service.translate.jsonpath import elements
-from service.translate.paths import parse_path
+from service.translate.paths import Key, parse_path
 from service.translate.sql import Sql, sql
 
 # A float that is a whole number counts as one; at the ends of 64 bits it is rounded to them.
@@ -20,12 +23,11 @@ _INTEGER: LiteralString = """CASE
     WHEN element.v::float8 = -9223372036854775808 THEN -9223372036854775808
 END"""
 
-# Bare hexadecimal digits, hyphenated, that in braces, or that as a URN; Postgres takes more.
+# Bare hexadecimal digits, hyphenated, that in braces, or that as a URN, in any case; Postgres takes more.
 _UUID: LiteralString = """CASE
-    WHEN element.v #>> '{}' ~ '^[0-9A-Fa-f]{32}$'
-        OR element.v #>> '{}' ~ '^(urn:uuid:)?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
-        OR element.v #>> '{}' ~ '^\\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\\}$'
-    THEN replace(element.v #>> '{}', 'urn:uuid:', '')::uuid
+    WHEN lower(element.v #>> '{}') ~ '^([0-9a-f]{32}|(urn:uuid:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
+        OR lower(element.v #>> '{}') ~ '^[{][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[}]$'
+    THEN replace(lower(element.v #>> '{}'), 'urn:uuid:', '')::uuid
 END"""
 
 
@@ -62,15 +64,77 @@ def kind_of(schema: Any, *, without: str) -> ValueKind | None:
     return None if kind is ValueKind.INTEGER and is_off else kind
 
 
-def indexed_values(payload: Sql, key: str, kind: ValueKind) -> Sql:
-    """Return a query for the field's values in one payload, in a column ``value`` that is never NULL."""
+@dataclass(frozen=True, slots=True)
+class FieldValues:
+    """A query for ``key`` and ``value`` of points ``p``: one row for each value of a point.
+
+    ``rank`` has the order of the values. Where it is ``indexable``, a SQL index may know it, the query ends in
+    conditions to which others can be added, and ``rank`` can stand in them.
+    """
+
+    query: Sql
+    rank: Sql
+    indexable: bool
+
+
+def field_values(
+    tables: CollectionTables, key: str, kind: ValueKind, condition: Sql
+) -> tuple[FieldValues, ...]:
+    """Return the queries that together give all values of a field, of points that the condition holds for.
+
+    A path of plain keys leads to one value, which a SQL index can order; the few arrays come from a query of their own.
+    """
+    payload = sql("p.payload")
+    path = parse_path(key)
+    keys = tuple(step.name for step in path if isinstance(step, Key))
+    if len(keys) < len(path):
+        return (_of_elements(tables, elements(payload, path), kind, condition),)
+    value = value_at(payload, keys)
+    is_array = is_array_at(payload, keys)
+    inside = sql(
+        "jsonb_array_elements(CASE WHEN ", is_array, " THEN ", value, " END) AS element(v)"
+    )
+    arrays = _of_elements(tables, inside, kind, sql(is_array, " AND ", condition))
+    # Computed once, not at every mention.
+    once = sql("LATERAL (SELECT ", value, " AS v OFFSET 0) AS element")
+    return (_of_scalars(tables, once, kind, condition, _rank(payload, keys, kind)), arrays)
+
+
+def _of_scalars(
+    tables: CollectionTables, element: Sql, kind: ValueKind, condition: Sql, rank: Sql
+) -> FieldValues:
+    query = sql("SELECT p.key, typed.value", _from(tables, element, kind, condition))
+    return FieldValues(sql(query, " AND ", rank, " IS NOT NULL"), rank, indexable=True)
+
+
+def _of_elements(
+    tables: CollectionTables, element: Sql, kind: ValueKind, condition: Sql
+) -> FieldValues:
+    query = sql("SELECT DISTINCT p.key, typed.value", _from(tables, element, kind, condition))
+    return FieldValues(query, sql("value"), indexable=False)
+
+
+def _from(tables: CollectionTables, element: Sql, kind: ValueKind, condition: Sql) -> Sql:
     return sql(
-        "SELECT DISTINCT typed.value FROM ",
-        elements(payload, parse_path(key)),
+        " FROM ",
+        tables.points,
+        " AS p CROSS JOIN ",
+        element,
         " CROSS JOIN LATERAL (SELECT ",
         _typed(kind),
-        " AS value) AS typed WHERE typed.value IS NOT NULL",
+        " AS value) AS typed WHERE NOT p.deleted AND typed.value IS NOT NULL AND ",
+        condition,
     )
+
+
+def _rank(payload: Sql, keys: tuple[str, ...], kind: ValueKind) -> Sql:
+    match kind:
+        case ValueKind.INTEGER | ValueKind.FLOAT:
+            return number_at(payload, keys)
+        case ValueKind.DATETIME:
+            return moment_at(payload, keys)
+        case _:
+            return sql("typed.value")
 
 
 def _typed(kind: ValueKind) -> Sql:
@@ -87,7 +151,7 @@ def _typed(kind: ValueKind) -> Sql:
         case ValueKind.UUID:
             return _where("string", _UUID)
         case ValueKind.DATETIME:
-            return _where("string", "vecferry.datetime_micros(element.v #>> '{}')")
+            return _where("string", "vecferry.datetime_micros(element.v)")
         case _:
             assert_never(kind)
 

@@ -6,6 +6,7 @@ open inside a shard and takes that of the ids between shards: so do we.
 
 import math
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from service.errors import WrongInput
 from service.model.ids import decode_key
@@ -16,13 +17,21 @@ from service.queries.leaves import Selection
 from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
-from service.stores.postgres.indexed_values import ValueKind, index_on, indexed_values, kind_of
+from service.stores.postgres.indexed_values import (
+    FieldValues,
+    ValueKind,
+    field_values,
+    index_on,
+    kind_of,
+)
 from service.stores.postgres.selecting import selected
 from service.stores.postgres.shapes import Shape, shape
-from service.translate.sql import TRUE, Argument, Sql, sql
+from service.translate.sql import TRUE, Argument, Sql, join, sql
 
 _SCORE = 1.0
 _LEAST, _MOST = -(2**63), 2**63 - 1
+# The index compares exactly and Qdrant as f64: they differ in the last of 53 bits.
+_SLACK = Decimal("1e-12")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -69,19 +78,23 @@ def statement(
     :func:`by_field` does.
     """
     kind = _kind(tables, wanted.key)
-    is_rising = wanted.direction is not Direction.DESC
-    ranking = sql("value, key") if is_rising else sql("value DESC, key DESC")
+    order = sql() if _is_rising(wanted) else sql(" DESC")
+    most = Argument(limit + offset)
+    chosen = sql(condition, " AND ", _from_start(wanted, kind))
+    parts = join(
+        " UNION ALL ",
+        (
+            _first(part, _near_start(part, wanted, kind), order, most)
+            for part in field_values(tables, wanted.key, kind, chosen)
+        ),
+    )
     return sql(
-        "WITH ranked AS MATERIALIZED (SELECT p.key, field.value FROM ",
-        tables.points,
-        " AS p CROSS JOIN LATERAL (",
-        indexed_values(sql("p.payload"), wanted.key, kind),
-        ") AS field WHERE NOT p.deleted AND ",
-        condition,
-        " AND ",
-        _from_start(wanted, kind, is_rising=is_rising),
-        " ORDER BY ",
-        ranking,
+        "WITH ranked AS MATERIALIZED (SELECT key, value FROM (",
+        parts,
+        ") AS field ORDER BY value",
+        order,
+        ", key",
+        order,
         " OFFSET ",
         Argument(offset),
         "::bigint LIMIT ",
@@ -92,8 +105,27 @@ def statement(
         tables.points,
         " AS p ON p.key = ranked.key",
         carried.joins(),
-        " ORDER BY ranked.",
-        sql("value, ranked.key") if is_rising else sql("value DESC, ranked.key DESC"),
+        " ORDER BY ranked.value",
+        order,
+        ", ranked.key",
+        order,
+    )
+
+
+def _first(values: FieldValues, further: Sql, order: Sql, most: Argument) -> Sql:
+    """Return the first rows of some of the values; an index on their rank finds them without looking at the rest."""
+    return sql(
+        "(",
+        values.query,
+        further,
+        " ORDER BY ",
+        values.rank,
+        order,
+        ", key",
+        order,
+        " LIMIT ",
+        most,
+        "::bigint)",
     )
 
 
@@ -108,16 +140,44 @@ def _kind(tables: CollectionTables, key: str) -> ValueKind:
     return kind
 
 
-def _from_start(wanted: ByField, kind: ValueKind, *, is_rising: bool) -> Sql:
-    start = wanted.start_from
+def _from_start(wanted: ByField, kind: ValueKind) -> Sql:
+    """Return the exact condition that a value is not before the start."""
+    start = _start_of(wanted, kind)
     if start is None:
         return TRUE
+    comparison = sql("typed.value >= " if _is_rising(wanted) else "typed.value <= ")
+    if isinstance(start, float):
+        return sql(comparison, Argument(start), "::float8")
+    return sql(comparison, Argument(min(max(start, _LEAST), _MOST)), "::bigint")
+
+
+def _near_start(values: FieldValues, wanted: ByField, kind: ValueKind) -> Sql:
+    """Return a condition that an index serves and that the exact one implies, to be added to the others."""
+    start = _start_of(wanted, kind)
+    if start is None or not values.indexable or not abs(start) < _MOST:
+        return sql()
+    comparison = sql(" AND ", values.rank, " >= " if _is_rising(wanted) else " <= ")
+    if kind is ValueKind.DATETIME:
+        return sql(comparison, Argument(start), "::bigint")
+    bound = Decimal(repr(start))
+    slack = abs(bound) * _SLACK
+    nearest = bound - slack if _is_rising(wanted) else bound + slack
+    return sql(comparison, Argument(nearest), "::numeric")
+
+
+def _start_of(wanted: ByField, kind: ValueKind) -> int | float | None:
+    """Return where the order starts; Qdrant takes numbers as f64."""
+    start = wanted.start_from
+    if start is None:
+        return None
     number = microseconds(start) if isinstance(start, str) else float(start)
-    comparison = sql("field.value >= " if is_rising else "field.value <= ")
     if kind is ValueKind.FLOAT:
-        return sql(comparison, Argument(float(number)), "::float8")
-    whole = math.ceil(number) if is_rising else math.floor(number)
-    return sql(comparison, Argument(min(max(whole, _LEAST), _MOST)), "::bigint")
+        return float(number)
+    return math.ceil(number) if _is_rising(wanted) else math.floor(number)
+
+
+def _is_rising(wanted: ByField) -> bool:
+    return wanted.direction is not Direction.DESC
 
 
 def microseconds(moment: str) -> int:

@@ -8,8 +8,9 @@ import orjson
 
 from service.model.points import Payload, VectorValue
 from service.model.qdrant import WithPayloadInterface, WithVector
+from service.stores.configuration import VectorKind
 from service.stores.postgres.catalog import CollectionTables, VectorTable
-from service.stores.postgres.vectors import loaded, vector_table
+from service.stores.postgres.vectors import loaded, loaded_rows, vector_table
 from service.translate.projection import Projection, projection
 from service.translate.sql import TRUE, Sql, number, sql
 
@@ -65,14 +66,12 @@ class Shape:
 
     def vector_columns(
         self, rows: Sequence[Mapping[str, Any]]
-    ) -> dict[str, list[VectorValue | None]] | None:
+    ) -> dict[str, Sequence[VectorValue | None]] | None:
         """Return the rows' vectors by name, ``None`` for one that a point does not have."""
         if self.vectors is None:
             return None
         return {
-            vector.name: [
-                None if (value := row[f"v{at}"]) is None else loaded(vector, value) for row in rows
-            ]
+            vector.name: _column(vector, [row[f"v{at}"] for row in rows])
             for at, vector in enumerate(self.vectors)
         }
 
@@ -96,6 +95,13 @@ def shape(
     elif isinstance(with_vector, list):
         vectors = tuple(vector_table(tables, name) for name in with_vector)
     return Shape(projection(with_payload), vectors, is_whole_payload=with_payload is True)
+
+
+def _column(table: VectorTable, values: Sequence[Any]) -> Sequence[VectorValue | None]:
+    """Return one vector's values of many rows."""
+    if table.kind is VectorKind.DENSE and values and None not in values:
+        return loaded_rows(table, values)
+    return [None if value is None else loaded(table, value) for value in values]
 
 
 def _alias(at: int) -> Sql:

@@ -5,7 +5,7 @@ same way. uint8 is cut towards zero into 0 … 255 and never normalised: there Q
 compares.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
@@ -14,6 +14,7 @@ from pgvector import HalfVector, Vector
 from service.errors import WrongInput
 from service.model.points import FloatArray, SparseVector, Vectors, VectorValue
 from service.model.qdrant import Datatype, Distance
+from service.queries.similarity import normalised
 from service.stores.configuration import VectorKind
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.vector_tables import VectorTable
@@ -23,9 +24,6 @@ Row: TypeAlias = Vector | HalfVector
 
 StoredVector: TypeAlias = Row | tuple[Row, ...] | SparseVector
 """Dense, multi and sparse; a sparse one has its indices ascending."""
-
-_EPSILON = np.finfo(np.float32).eps
-_UNIT = np.float32(1e-6)
 
 
 def prepared(
@@ -115,16 +113,6 @@ def _bytes(value: FloatArray) -> Any:
     return np.trunc(np.clip(np.nan_to_num(value, nan=0.0), 0, 255)).astype(np.float16)
 
 
-def normalised(value: FloatArray) -> FloatArray:
-    """Divide by the length, unless it is (nearly) zero or one; the limits are Qdrant's, on the squared length."""
-    with np.errstate(over="ignore"):  # infinite, then all zeros: so it is in Qdrant
-        square = np.dot(value, value)
-    if square < _EPSILON or abs(square - np.float32(1)) <= _UNIT:
-        return value
-    unit: FloatArray = value / np.sqrt(square)
-    return unit
-
-
 def _sparse(value: SparseVector) -> SparseVector:
     indices = value.indices
     if (indices[1:] > indices[:-1]).all():
@@ -150,3 +138,11 @@ def loaded(table: VectorTable, value: Any) -> VectorValue:
             return SparseVector(np.asarray(indices, np.uint32), np.asarray(weights, np.float32))
         case _:
             assert_never(table.kind)
+
+
+def loaded_rows(table: VectorTable, values: Sequence[bytes]) -> Sequence[FloatArray]:
+    """As :func:`loaded` for many dense vectors: all components are converted at once."""
+    component = ">f2" if table.is_half else ">f4"
+    row = np.dtype([("header", "V4"), ("components", component, (table.size,))])
+    matrix = np.frombuffer(b"".join(values), dtype=row)["components"].astype(np.float32)
+    return list(matrix)

@@ -115,7 +115,7 @@ async def mirror(
     The number of statements depends only on the number of named vectors. Raises ``WrongInput`` when a point
     does not fit.
     """
-    batch = rows.batch(tables, present)
+    batch = rows.batch(tables, present, copied=True)
     gone = [key for key in sorted_keys(absent) if key not in batch]
     await rows.copy_points(conn, tables, batch, gone)
     await rows.replace_vectors(conn, tables, batch, gone)
@@ -125,7 +125,7 @@ async def insert_missing(
     conn: Connection, tables: CollectionTables, points: Sequence[Point]
 ) -> int:
     """Add the points that have neither a row nor a tombstone and return how many were added."""
-    batch = rows.batch(tables, points)
+    batch = rows.batch(tables, points, copied=True)
     if not batch:
         return 0
     version = await rows.next_version(conn)

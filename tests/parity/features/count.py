@@ -1,6 +1,7 @@
 """Counts, exact and estimated."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.parity.asks import Row, Rule, post
 
@@ -12,7 +13,7 @@ def rows() -> Iterator[Row]:
     yield post("dense-cosine", "all", "points/count", {})
     yield post("dense-cosine", "half", "points/count", {"filter": _HALF})
     yield post("dense-cosine", "exact", "points/count", {"filter": _HALF, "exact": True})
-    nothing = {"filter": {"must": [{"has_id": []}]}}
+    nothing: dict[str, Any] = {"filter": {"must": [{"has_id": []}]}}
     yield post("dense-cosine", "nothing", "points/count", nothing)
     yield post("empty", "an empty collection", "points/count", {})
     yield post("dense-cosine", "estimated", "points/count", {"exact": False})

@@ -16,7 +16,7 @@ def rows() -> Iterator[Row]:
             yield _facet("indexed", f"{field}{name}", {"key": field, "exact": True, **more})
     yield _facet("indexed", "not exact", {"key": "city"})
     yield _facet("indexed", "all", {"key": "n", "limit": 100, "exact": True})
-    none = {"must": [{"has_id": []}]}
+    none: dict[str, Any] = {"must": [{"has_id": []}]}
     yield _facet("indexed", "of nothing", {"key": "city", "filter": none})
     yield _facet("plain", "without an index", {"key": "city"})
     yield _facet("indexed", "limit of 0", {"key": "city", "limit": 0})

@@ -96,17 +96,48 @@ _DEFAULTED: dict[str, Any] = {
 }
 
 
+_NUMBER = "Wrong input: Expected number value for {} in the payload and/or in the formula defaults."
+_FINITE = "Wrong input: The expression "
+
+_FAILING = {
+    **{
+        name: _NUMBER.format(path)
+        for name, path in {
+            "array": "several",
+            "array of one": "tags",
+            "missing field": "f",
+            "no such field": "nowhere",
+            "a string": "city",
+            "a boolean": "flag",
+            "default of a wrong type": "f",
+            "array, indexed": "several",
+        }.items()
+    },
+    "missing moment": _NUMBER.replace("number", "datetime").format("when"),
+    **dict.fromkeys(
+        (
+            "quotient by zero, no default",
+            "root of a negative",
+            "power too large",
+            "ln of zero",
+        ),
+        _FINITE,
+    ),
+}
+"""What the engine answers with a cancellation, and how the server's answer begins, after its source."""
+
+
 def rows() -> Iterator[Row]:
     """Each expression over two prefetches, with an index of its fields and without."""
     for dataset in ("dense-cosine",):
         for name, expression in _EXPRESSIONS.items():
             body = {"prefetch": _PREFETCH, "query": {"formula": expression}, "limit": 60}
-            yield query(dataset, name, body)
+            yield query(dataset, name, body, golden=_FAILING.get(name))
         for name, (expression, defaults) in _DEFAULTED.items():
             wanted = {"formula": expression, "defaults": defaults}
-            yield query(
-                dataset, f"default {name}", {"prefetch": _PREFETCH, "query": wanted, "limit": 60}
-            )
+            body = {"prefetch": _PREFETCH, "query": wanted, "limit": 60}
+            label = f"default {name}"
+            yield query(dataset, label, body, golden=_FAILING.get(label))
     boosted = {"sum": ["$score", {"mult": [0.1, "n"]}]}
     body = {"prefetch": _PREFETCH[0], "query": {"formula": boosted}}
     yield query("dense-euclid", "distances", body)
@@ -120,4 +151,5 @@ def rows() -> Iterator[Row]:
         leaf = {"query": vectors(151, 1, 4)[0], "limit": 60}
         wanted = {"formula": _EXPRESSIONS[name], "defaults": {"when": "2024-01-01T00:00:00Z"}}
         body = {"prefetch": leaf, "query": wanted, "limit": 60}
-        yield query("indexed", f"{name}, indexed", body)
+        label = f"{name}, indexed"
+        yield query("indexed", label, body, golden=_FAILING.get(label))

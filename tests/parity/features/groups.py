@@ -1,4 +1,4 @@
-"""Grouped queries. The engine has none: both sides group with our code, and qdrant-client's local mode is asked, too."""
+"""Grouped queries. The engine has none: both sides group with our code."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -65,6 +65,6 @@ def _rounding() -> Iterator[Row]:
     put = Ask(
         "PUT",
         "/collections/{c}/points?wait=true",
-        {"points": [{"id": 900, "vector": {"dot": odd, "euclid": odd[2:] + [1, 2]}}]},
+        {"points": [{"id": 900, "vector": {"dot": odd, "euclid": [*odd[2:], 1, 2]}}]},
     )
     yield script("float16", "numbers that are no halves", [put])

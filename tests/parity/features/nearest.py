@@ -86,5 +86,10 @@ def _details(dataset: str) -> Iterator[Row]:
         {"query": {"sample": "random"}, "filter": _FILTERS["few"]},
         Rule.SET,
     )
+    for limit in (3, 10, 15, 40):
+        yield query("ties", f"ties, {limit}", {"query": [1, 1], "limit": limit})
+        yield query(
+            "ties", f"ties after some, {limit}", {"query": [1, 1], "limit": limit, "offset": 7}
+        )
     yield query("empty", "an empty collection", {"query": [1, 2]})
     yield query("bare", "a collection without vectors", {"with_payload": True}, Rule.EXACT)

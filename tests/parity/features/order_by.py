@@ -40,23 +40,28 @@ def rows() -> Iterator[Row]:
     """Each order; where values tie, ids decide."""
     for name, order in _ORDERS.items():
         body = {"order_by": order, "limit": 100, "with_payload": ["n"]}
-        yield post("indexed", f"scroll {name}", "points/scroll", body)
-        yield post("indexed", f"scroll {name}, 7", "points/scroll", {**body, "limit": 7})
+        yield _scroll(f"scroll {name}", body)
+        yield _scroll(f"scroll {name}, 7", {**body, "limit": 7})
         wanted = {"query": {"order_by": order}, "limit": 100}
-        yield query("indexed", f"query {name}", wanted, Rule.EXACT)
+        yield query("indexed", f"query {name}", wanted, Rule.ORDERED)
     by_n = {"order_by": "n", "limit": 9}
-    yield post("indexed", "scroll, filtered", "points/scroll", {**by_n, "filter": _FILTER})
-    yield post("indexed", "scroll with an offset", "points/scroll", {**by_n, "offset": 3})
+    yield _scroll("scroll, filtered", {**by_n, "filter": _FILTER})
+    yield _scroll("scroll with an offset", {**by_n, "offset": 3})
     yield post("plain", "scroll without an index", "points/scroll", by_n)
     wanted = {"query": {"order_by": "n"}, "filter": _FILTER, "offset": 2, "limit": 5}
-    yield query("indexed", "query, a page", wanted, Rule.EXACT)
+    yield query("indexed", "query, a page", wanted, Rule.ORDERED)
     yield query("plain", "query without an index", {"query": {"order_by": "n"}})
     leaf = {"query": vectors(170, 1, 4)[0], "limit": 9}
     by_f = {"query": {"order_by": {"key": "f", "direction": "desc"}}, "limit": 20}
-    yield query("indexed", "of a prefetch", {"prefetch": leaf, **by_f}, Rule.EXACT)
+    yield query("indexed", "of a prefetch", {"prefetch": leaf, **by_f}, Rule.ORDERED)
     yield query("indexed", "in a prefetch", {"prefetch": by_f, "query": leaf["query"]})
     fused = {"prefetch": [by_f, leaf], "query": {"fusion": "rrf"}, "limit": 40}
     yield query("indexed", "in fusion", fused)
-    several = {"prefetch": {"query": {"order_by": "several"}, "limit": 20}, "query": leaf["query"]}
+    several = {"prefetch": {"query": {"order_by": "several"}, "limit": 200}, "query": leaf["query"]}
     yield query("indexed", "several in a prefetch", {**several, "limit": 40})
-    yield query("indexed", "threshold", {"query": {"order_by": "n"}, "score_threshold": 0.5})
+    with_threshold = {"query": {"order_by": "n"}, "score_threshold": 0.5}
+    yield query("indexed", "threshold", with_threshold, Rule.ORDERED)
+
+
+def _scroll(name: str, body: dict[str, Any]) -> Row:
+    return post("indexed", name, "points/scroll", body, Rule.ORDERED)

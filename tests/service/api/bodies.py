@@ -67,7 +67,8 @@ MATCHES = st.one_of(
     _open({"except": _plain(st.lists(st.integers(-9, 9), min_size=1))}),
     _open({"text": _plain(st.text(max_size=3))}),
 )
-POINT = _open({"lon": _plain(NUMBERS), "lat": _plain(NUMBERS)})
+DEGREES = st.integers(-90, 90) | st.floats(-90, 90)
+POINT = _open({"lon": _plain(DEGREES), "lat": _plain(DEGREES)})
 LEAVES = st.one_of(
     _open({"key": _plain(KEYS), "match": MATCHES}),
     _open({"key": _plain(KEYS), "range": _bounds(NUMBERS) | _bounds(MOMENTS)}),
@@ -96,7 +97,8 @@ FILTERS = _filters(
         max_leaves=5,
     )
 )
-VECTORS = st.lists(NUMBERS, min_size=1, max_size=4)
+# Long ones take another way through the parser.
+VECTORS = st.lists(NUMBERS, min_size=1, max_size=4) | st.lists(NUMBERS, min_size=16, max_size=20)
 SPARSE = _open({"indices": _plain(st.just([1, 5])), "values": _plain(st.just([0.5, 2]))})
 INPUTS = _plain(VECTORS) | _plain(st.lists(VECTORS, min_size=1, max_size=2)) | _plain(IDS) | SPARSE
 PAYLOADS = _plain(st.booleans() | st.lists(KEYS, min_size=1)) | st.builds(

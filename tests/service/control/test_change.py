@@ -167,14 +167,16 @@ async def test_a_way_that_does_not_exist_is_refused(
         await changes.change("c", Stage.LIVE, percent=100, actor="ops")
 
 
-async def test_aliases_keep_a_collection_from_being_complete(
-    changes: StageChanges, control: PostgresControl, aliases: Aliases
+async def test_before_the_target_becomes_right_it_takes_the_sources_description(
+    changes: StageChanges, control: PostgresControl, source: Source
 ) -> None:
-    """Without Qdrant nobody would answer under the alias."""
-    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW, Stage.LIVE, Stage.RAMPDOWN)
-    aliases.names = {"alias": "c"}
-    with pytest.raises(StageError, match="aliases"):
-        await changes.change("c", Stage.COMPLETE, percent=100, actor="ops")
+    """Aliases and indexes that were made around us come over, too; no other change needs that."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
+    assert source.followed == []
+    await bring(changes, control, Stage.LIVE)
+    assert source.followed == ["c"]
+    await bring(changes, control, Stage.SHADOW, Stage.DUALWRITE)
+    assert source.followed == ["c"]
 
 
 async def test_an_unknown_collection_is_not_armed(

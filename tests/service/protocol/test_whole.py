@@ -2,21 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.config import Settings
 from service.control.plane import ControlPlane
 from service.errors import Overloaded
 from service.metrics import ProxyMetrics
 from service.model.ids import PointId
-from service.model.qdrant import ScrollRequest
 from service.protocol import whole as whole_module
 from service.protocol.outcome import Outcome
 from service.protocol.whole import WholeChanges
@@ -27,114 +23,15 @@ from service.stores.postgres.database import Database
 from service.stores.postgres.store import PgStore
 from service.stores.postgres.whole import PostgresWhole
 from tests.fakes import MemoryStore
+from tests.service.protocol.pairs import BODY, MakeSettings, Pair, paired, to_stage
 from tests.service.running import running, until
 from tests.service.stores.postgres.staged import CONFIG, staged
-from tests.service.wired import Wired, wired
-
-BODY = {"vectors": {"size": 2, "distance": "Dot"}}
-_SETTLED_SECONDS = 30.0
-
-MakeSettings = Callable[..., Settings]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two instances on the same two stores, and a client of the source itself."""
-
-    one: Wired
-    two: Wired
-    qdrant: httpx.AsyncClient
-    database: Database
-    name: str
-
-    @property
-    def path(self) -> str:
-        return f"/collections/{self.name}"
-
-    async def settled(self) -> None:
-        """Return when the ledger is empty."""
-        async with asyncio.timeout(_SETTLED_SECONDS):
-            while await self.unsettled():  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.05)
-
-    async def unsettled(self) -> int:
-        """Return the number of unsettled intents of both kinds."""
-        async with self.database.connection() as connection:
-            count: int = await connection.fetchval(
-                "SELECT (SELECT count(*) FROM vecferry.intents)"
-                " + (SELECT count(*) FROM vecferry.collection_intents)"
-            )
-        return count
-
-    async def on_source(self) -> dict[int, int] | None:
-        """Return the points' life numbers in Qdrant, ``None`` without a collection."""
-        answer = await self.qdrant.post(f"{self.path}/points/scroll", json={"limit": 1000})
-        if answer.status_code == 404:
-            return None
-        points = answer.json()["result"]["points"]
-        return {point["id"]: point["payload"]["life"] for point in points}
-
-    async def on_target(self) -> dict[int, int] | None:
-        """Return the same of Postgres."""
-        store = PgStore(self.database)
-        if not await store.has_collection(self.name):
-            return None
-        page = await store.scroll(self.name, ScrollRequest(limit=1000, with_payload=True))
-        return {int(str(each.id)): int((each.payload or {})["life"]) for each in page.records}
-
-
-@pytest.fixture
-def settings(database_url: str, qdrant_url: str, tmp_path: Path) -> MakeSettings:
-    """Settings of instances on a fresh database that mirror everything new."""
-
-    def make(**changes: object) -> Settings:
-        defaults = {
-            "database_url": database_url,
-            "qdrant_url": qdrant_url,
-            "data_dir": tmp_path,
-            "default_stage": Stage.DUALWRITE,
-            "grace_seconds": 2.0,
-        }
-        return Settings.model_validate({**defaults, **changes})
-
-    return make
-
-
-@asynccontextmanager
-async def paired(
-    settings: MakeSettings, qdrant_url: str, database: Database, name: str
-) -> AsyncIterator[Pair]:
-    """Run two instances."""
-    async with (
-        wired(settings()) as one,
-        wired(settings()) as two,
-        httpx.AsyncClient(base_url=qdrant_url, timeout=30.0) as qdrant,
-    ):
-        yield Pair(one, two, qdrant, database, name)
-
-
-@pytest.fixture
-async def pair(
-    settings: MakeSettings, qdrant_url: str, database: Database, collection_name: str
-) -> AsyncIterator[Pair]:
-    """Two running instances."""
-    async with paired(settings, qdrant_url, database, collection_name) as made:
-        yield made
 
 
 async def _write(client: httpx.AsyncClient, pair: Pair, life: int, point_id: int) -> int:
     point = {"id": point_id, "vector": [1.0, 2.0], "payload": {"life": life}}
     path = f"{pair.path}/points?wait=true"
     return (await client.put(path, json={"points": [point]})).status_code
-
-
-async def _to_stage(pair: Pair, stage: Stage) -> None:
-    """Create the collection and bring it to a stage by the shortest way the table allows."""
-    assert (await pair.one.client.put(pair.path, json=BODY)).status_code == 200
-    control = PostgresControl(pair.database)
-    state = (await pair.one.instance.plane.refresh()).state(pair.name)
-    revision = await control.publish(state, stage, 100, actor="test", token=None)
-    await pair.one.instance.plane.confirmed_by_all(revision, seconds=5.0)
 
 
 @dataclass(slots=True)
@@ -178,7 +75,7 @@ async def test_two_instances_make_drop_and_write_one_name(
     pair: Pair, stage: Stage, seed: int
 ) -> None:
     """Whatever they do at the same moment, it ends with equal stores and an empty ledger."""
-    await _to_stage(pair, stage)
+    await to_stage(pair, stage)
     lives, chance = Lives(), random.Random(seed)
     async with asyncio.TaskGroup() as tasks:
         for here in (pair.one, pair.two):
@@ -196,7 +93,7 @@ async def test_two_instances_make_drop_and_write_one_name(
 @pytest.mark.parametrize("stage", [Stage.DUALWRITE, Stage.LIVE])
 async def test_no_point_of_the_old_collection_is_in_the_new_one(pair: Pair, stage: Stage) -> None:
     """Writers go on through both instances while one of them drops and makes the collection."""
-    await _to_stage(pair, stage)
+    await to_stage(pair, stage)
     life, stop = 1, asyncio.Event()
 
     async def write(client: httpx.AsyncClient, first: int) -> None:
@@ -226,7 +123,7 @@ async def test_a_change_whose_instance_died_is_settled_by_another(
 ) -> None:
     """It left its ``*`` intent behind with the source changed: gone there, gone here."""
     async with paired(settings, qdrant_url, database, collection_name) as pair:
-        await _to_stage(pair, Stage.SHADOW)
+        await to_stage(pair, Stage.SHADOW)
         await _write(pair.one.client, pair, 1, 1)
         await pair.settled()
         state = pair.one.instance.plane.view.state(pair.name)
@@ -248,7 +145,7 @@ async def test_a_change_whose_instance_died_is_settled_by_another(
 @pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.LIVE])
 async def test_parameters_and_payload_indexes_reach_both_stores(pair: Pair, stage: Stage) -> None:
     """Whichever is right, the other one follows; and what is dropped is dropped on both."""
-    await _to_stage(pair, stage)
+    await to_stage(pair, stage)
     await _write(pair.one.client, pair, 1, 1)
     client = pair.one.client
     for field in ("life", "other"):

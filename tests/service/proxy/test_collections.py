@@ -23,13 +23,8 @@ from tests.service.wired import Wired, wired
 MakeSettings = Callable[..., Settings]
 
 BODY = {"vectors": {"size": 2, "distance": "Dot"}}
-MULTIVECTOR = {
-    "vectors": {
-        "size": 2,
-        "distance": "Dot",
-        "multivector_config": {"comparator": "max_sim"},
-    }
-}
+TOO_LONG = 16_001
+"""More dimensions than a vector in Postgres has, and fewer than Qdrant's limit."""
 POINT = {"points": [{"id": 1, "vector": [1.0, 2.0]}]}
 
 
@@ -168,9 +163,9 @@ async def test_what_cannot_be_mirrored_is_kept_off_and_logged(
     settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
 ) -> None:
     """The client's writes go on unharmed; the operator sees which collection stays behind, and why, once."""
-    await qdrant.put(f"/collections/{collection_name}", json=MULTIVECTOR)
+    await qdrant.put(f"/collections/{collection_name}", json={"vectors": {"size": TOO_LONG, "distance": "Dot"}})
     made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
-    point = {"points": [{"id": 1, "vector": [[1.0, 2.0]]}]}
+    point = {"points": [{"id": 1, "vector": [1.0] * TOO_LONG}]}
     async with wired(made) as here:
         with capture_logs() as logs:
             for _ in range(2):
@@ -178,7 +173,7 @@ async def test_what_cannot_be_mirrored_is_kept_off_and_logged(
                 assert answer.status_code == 200
         assert here.instance.plane.view.state(collection_name).stage is Stage.OFF
     told = [line for line in logs if line["event"] == "collection_not_mirrored"]
-    assert [(line["collection"], "multivector" in line["reason"]) for line in told] == [
+    assert [(line["collection"], "dimensions" in line["reason"]) for line in told] == [
         (collection_name, True)
     ]
 
@@ -288,6 +283,12 @@ async def _aliasing() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+def _actions(body: dict[str, object]) -> list[object]:
+    actions = body["actions"]
+    assert isinstance(actions, list)
+    return actions
+
+
 def _alias(alias: str, collection: str) -> dict[str, object]:
     action = {"create_alias": {"alias_name": alias, "collection_name": collection}}
     return {"actions": [action]}
@@ -307,17 +308,61 @@ async def test_a_changed_alias_is_known_before_the_next_request(
         assert await control.revision() > before
 
 
-@pytest.mark.parametrize(("alias", "collection"), [("a", "moved"), ("moved", "c")])
-async def test_an_alias_of_what_has_moved_is_refused(
-    settings: MakeSettings, database: Database, alias: str, collection: str
+async def test_an_alias_of_what_has_moved_is_made_where_postgres_is_right(
+    settings: MakeSettings, database: Database
 ) -> None:
-    """The source would point it at data that is no longer right."""
+    """The source would point it at data that is no longer right; that it is away disturbs nobody."""
     async with _aliasing() as url, wired(settings(qdrant_url=url)) as here:
         await _adopt(here, database, "moved")
-        answer = await here.client.post("/collections/aliases", json=_alias(alias, collection))
-        assert (answer.status_code, "moved" in answer.text) == (501, True)
+        answer = await here.client.post("/collections/aliases", json=_alias("a", "moved"))
+        assert answer.json()["result"] is True
         async with httpx.AsyncClient(base_url=url) as source:
             assert (await source.get("/aliases")).json()["result"]["aliases"] == []
+        assert (await here.client.get("/collections/a")).status_code == 200
+        listed = (await here.client.get("/aliases")).json()["result"]["aliases"]
+        assert listed == [{"alias_name": "a", "collection_name": "moved"}]
+
+
+async def test_an_alias_is_not_named_like_what_has_moved(
+    settings: MakeSettings, database: Database
+) -> None:
+    """The source does not know that collection; nor may a new one take the name of an alias that it does not know."""
+    async with _aliasing() as url, wired(settings(qdrant_url=url)) as here:
+        await _adopt(here, database, "moved")
+        taken = await here.client.post("/collections/aliases", json=_alias("moved", "c"))
+        assert (taken.status_code, "`moved` already exists" in taken.text) == (409, True)
+        await here.client.post("/collections/aliases", json=_alias("a", "moved"))
+        made = await here.client.put("/collections/a", json=BODY)
+    assert made.status_code == 400
+    assert made.json()["status"]["error"] == (
+        "Wrong input: Can't create collection with name a. Alias with the same name already exists"
+    )
+
+
+async def test_one_list_of_actions_has_one_store(
+    settings: MakeSettings, database: Database
+) -> None:
+    """An alias cannot move from one store to the other at once: the client is told what to do instead."""
+    async with _aliasing() as url, wired(settings(qdrant_url=url)) as here:
+        await _adopt(here, database, "moved")
+        actions = [*_actions(_alias("a", "moved")), *_actions(_alias("b", "c"))]
+        answer = await here.client.post("/collections/aliases", json={"actions": actions})
+        assert answer.status_code == 501
+        assert all(part in answer.text for part in ("`c`", "`moved`", "same side"))
+        assert not here.instance.plane.view.aliases
+
+
+async def test_a_stale_alias_of_the_source_is_nothing(
+    settings: MakeSettings, database: Database
+) -> None:
+    """Qdrant would answer under it with what the collection was before it moved."""
+    async with _aliasing() as url, wired(settings(qdrant_url=url)) as here:
+        async with httpx.AsyncClient(base_url=url) as source:
+            await source.post("/collections/aliases", json=_alias("a", "moved"))
+        await _adopt(here, database, "moved")
+        found = await here.client.get("/collections/a")
+        exists = await here.client.get("/collections/a/exists")
+    assert (found.status_code, exists.json()["result"]) == (404, {"exists": False})
 
 
 async def test_the_version_is_told_while_the_source_is_away(settings: MakeSettings) -> None:

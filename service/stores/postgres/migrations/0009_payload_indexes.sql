@@ -10,3 +10,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         THEN point((value -> 'lon')::float8, (value -> 'lat')::float8)
     END
 $$;
+
+-- What an index holds of tokens: a token may be longer than an index entry.
+CREATE FUNCTION vecferry.token_hashes(tokens text[]) RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(SELECT hashtext(token) FROM unnest(tokens) AS given(token));

@@ -103,7 +103,7 @@ def test_errors_keep_their_class(url: str) -> None:
         "Not found: Collection `x` doesn't exist!"
     )
     with pytest.raises(UnexpectedResponse, match="501"):
-        client.facet("x", "k")
+        client.create_snapshot("x")
     client.close()
 
 

@@ -143,4 +143,4 @@ def test_wrong_query_parameters_are_refused(filled: Api) -> None:
     """Parameters are checked on reads as well."""
     status, text = filled.error("POST", "/collections/c/points/count?consistency=some", {})
     assert status == 400
-    assert text.startswith("Format error in query parameters: consistency: unknown value `some`")
+    assert text.startswith("Deserialize error in query parameters: failed to deserialize read")

@@ -138,7 +138,7 @@ async def test_a_leaf_of_a_query(database: Database) -> None:
 
     hits = await leaf(limit=20, among=(1, 4, 5), excluded=(5,), offset=1)
     assert [(hit.id, hit.order_value, hit.score) for hit in hits] == [(1, 11, 1.0), (4, 14, 1.0)]
-    assert all(hit.version > 0 and hit.payload is None for hit in hits)
+    assert all(hit.payload is None and hit.vectors is None for hit in hits)
     some = Filter(must=[HasIdCondition(has_id=[2, 3])])
     hits = await leaf(limit=2, filter=some, with_payload=["k"])
     assert [(hit.id, hit.payload) for hit in hits] == [(2, {"k": [2, 12]}), (3, {"k": [3, 13]})]

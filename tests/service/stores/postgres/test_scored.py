@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 import qdrant_edge as edge
 
+from service.errors import WrongInput
 from service.model.ids import PointId
 from service.model.operations import Delete, Upsert
 from service.model.points import Point, SparseVector, VectorValue
@@ -16,7 +17,9 @@ from service.model.qdrant import (
     CreateCollection,
     FieldCondition,
     Filter,
+    IdfCorpusParams,
     MatchValue,
+    SearchParams,
 )
 from service.model.queries import (
     BestScore,
@@ -44,6 +47,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _SIZE = 5
 _POINTS = 40
+_DELETED = 5
 _DISTANCES = ("Cosine", "Dot", "Euclid", "Manhattan")
 _DATATYPES = ("float32", "float16", "uint8")
 _DENSE = [
@@ -115,6 +119,9 @@ def _points(random: _Random) -> list[Point]:
     points = []
     for number in range(_POINTS):
         having = [name for name in (*_DENSE, *_SPARSE) if random.random() < 0.9]
+        if number == _DELETED and "idf" in having:
+            # Deleted vectors stay in the engine's statistics until it rebuilds its index.
+            having.remove("idf")
         vectors = {name: _vector(random, name) for name in having}
         points.append(Point(number, vectors, {"group": number % 3}))
     return points
@@ -135,8 +142,8 @@ async def both(
     for some in (points, [again]):
         await store.apply("kinds", Upsert(some), wait=True)
         shard.update(edge.UpdateOperation.upsert_points([engine_point(each) for each in some]))
-    await store.apply("kinds", Delete(ids(5)), wait=True)
-    shard.update(edge.UpdateOperation.delete_points([5]))
+    await store.apply("kinds", Delete(ids(_DELETED)), wait=True)
+    shard.update(edge.UpdateOperation.delete_points([_DELETED]))
     yield Both(database, shard)
     await store.delete_collection("kinds")
     await database.close()
@@ -205,3 +212,64 @@ async def test_scores_are_the_engines(both: Both, name: str, scoring: str) -> No
     for selection in _selections(list(everything.values())):
         theirs = both.theirs(wanted, selection)
         _assert_same(await both.ours(wanted, selection), theirs, scale)
+
+
+@pytest.mark.parametrize("name", _SPARSE)
+async def test_sums_of_zero(both: Both, name: str) -> None:
+    """A point whose entries cancel is answered where a filter is, otherwise not; one without overlap never."""
+    wanted = ByVector(Nearest(_sparse({0: 1.0, 1: 0.0})), name)
+    third = Filter(must=[FieldCondition(key="group", match=MatchValue(value=1))])
+    for selection in (Selection(limit=100), Selection(limit=100, filter=third)):
+        ours, theirs = await both.ours(wanted, selection), both.theirs(wanted, selection)
+        assert ours == pytest.approx(theirs, rel=1e-6)
+        assert (0.0 in theirs.values()) is (selection.filter is not None)
+
+
+async def test_statistics_of_a_corpus(both: Both) -> None:
+    """IDF over the points that a filter names; empty vectors are documents there."""
+    corpus = Filter(must=[FieldCondition(key="group", match=MatchValue(value=2))])
+    params = SearchParams(idf=IdfCorpusParams(corpus=corpus))
+    wanted = ByVector(Nearest(_sparse({0: 1.0, 7: 0.5, 2**32 - 1: 2.0})), "idf")
+    selection = Selection(limit=100, params=params)
+    theirs = both.theirs(wanted, selection)
+    assert await both.ours(wanted, selection) == pytest.approx(theirs, rel=1e-6)
+    assert theirs != both.theirs(wanted, Selection(limit=100))
+
+
+async def test_pages_and_points_among_some(both: Both) -> None:
+    """An offset skips the best; a threshold of a distance looks at the best all the same."""
+    wanted = ByVector(SumScores((np.ones(_SIZE, np.float32),), ()), "dense_Euclid_float32")
+    whole = both.theirs(wanted, Selection(limit=100))
+    for selection in (
+        Selection(limit=5, offset=3),
+        Selection(limit=5, offset=3, score_threshold=max(whole.values()) + 1),
+        Selection(limit=5, offset=3, score_threshold=max(whole.values()) - 1e-3),
+    ):
+        ours, theirs = await both.ours(wanted, selection), both.theirs(wanted, selection)
+        assert list(ours) == list(theirs)
+    among = await both.ours(wanted, Selection(limit=100, among=(1, 2, 77)))
+    assert among.keys() == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "vector", "text"),
+    [
+        ("dense_Dot_float32", np.ones(4), "Vector dimension error: expected dim: 5, got 4"),
+        ("dense_Dot_float32", np.ones((1, 5)), "Conversion between multi and regular"),
+        ("multi_Dot_float32", np.ones((2, 4)), "Vector dimension error: expected dim: 5, got 4"),
+        ("multi_Dot_float32", np.ones((0, 5)), "Vector dimension error: expected dim: 5, got 0"),
+        ("sparse", np.ones(5), "Conversion between sparse and regular"),
+        ("nobody", np.ones(5), "Not existing vector name error: nobody"),
+    ],
+)
+async def test_vectors_that_do_not_fit(both: Both, name: str, vector: Any, text: str) -> None:
+    """Refused with Qdrant's texts."""
+    wanted = ByVector(BestScore((vector.astype(np.float32),), ()), name)
+    with pytest.raises(WrongInput, match=text):
+        await both.ours(wanted, Selection(limit=1))
+
+
+def _sparse(entries: dict[int, float]) -> SparseVector:
+    return SparseVector(
+        np.array(list(entries), np.uint32), np.array(list(entries.values()), np.float32)
+    )

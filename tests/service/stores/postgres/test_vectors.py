@@ -1,9 +1,9 @@
-"""Normalisation at Qdrant's limits."""
+"""Vectors in the form that Qdrant stores: normalisation at its limits, rounding to each datatype."""
 
 import numpy as np
 import pytest
 
-from service.stores.postgres.vectors import normalised
+from service.queries.similarity import normalised
 
 
 @pytest.mark.parametrize(

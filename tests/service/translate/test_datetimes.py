@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.qdrant.datetimes import parse_datetime
+from service.translate.datetimes import parse_datetime
 
 NEW_YEAR = datetime(2020, 1, 1, tzinfo=UTC)
 
