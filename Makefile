@@ -5,7 +5,7 @@ STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | c
 ARGS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check format bench model deploy-check clean
+.PHONY: help install demo test parity faults check format bench model deploy-check clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ demo: install ## migrate a real corpus under live traffic and prove that nothing
 
 test: install ## run the tests; ARGS="-k name -x" goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
+
+parity: install ## the same requests to Qdrant's engine and to vecferry on Postgres; PROFILE=deep, ARGS="words of a row"
+	@$(BIN)/python -m tests.parity --profile $(or $(PROFILE),fast) $(ARGS)
 
 check: install ## lint, format, types, import contracts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

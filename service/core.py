@@ -25,9 +25,11 @@ from service.protocol.resync import Resyncer
 from service.protocol.whole import WholeChanges
 from service.proxy.passing import Passer
 from service.stages import Side
+from service.stores.postgres import payload_indexes
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.hinted import PostgresHinted
+from service.stores.postgres.index_keeper import IndexKeeper
 from service.stores.postgres.intents import PostgresIntents
 from service.stores.postgres.ledger import PostgresBook
 from service.stores.postgres.opening import Opening
@@ -93,6 +95,7 @@ class Core:
     resyncer: Resyncer
     commits: GroupCommit
     whole: WholeChanges
+    indexes: IndexKeeper
     shadow: ShadowReads
 
     @property
@@ -115,6 +118,7 @@ class Core:
             self.resyncer.run(),
             self.commits.run(),
             self.whole.run(),
+            self.indexes.run(),
             self.shadow.run(),
             *self.recording.background,
         )
@@ -176,6 +180,7 @@ def core_of(settings: Settings, databases: Databases, source: Source | None) -> 
             hold_seconds=settings.freeze_seconds,
             records=None if source is None else recording.seals,
         ),
+        indexes=IndexKeeper(databases.shared, payload_indexes.sync_indexes),
         shadow=ShadowReads(
             {Side.TARGET: target} if store is None else {Side.TARGET: target, Side.SOURCE: store},
             Sampler(settings.shadow_sample_rate),

@@ -97,8 +97,10 @@ class TargetAuthority:
         match operation:
             case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
                 cause = "index" if isinstance(operation, CreateIndex | DeleteIndex) else "vector"
-                await self._change(collection, lambda before: applied(before, operation), cause)
-                result = UpdateResult(0)
+                number = await self._change(
+                    collection, lambda before: applied(before, operation), cause
+                )
+                result = UpdateResult(number)
             case _:
                 result = await self._current(lambda: self._apply_once(collection, operation))
         return result if wait else replace(result, status=UpdateStatus.ACKNOWLEDGED)
@@ -167,12 +169,13 @@ class TargetAuthority:
         await self._committed(name)
         return existed
 
-    async def _change(self, name: str, change: Change, cause: str) -> None:
+    async def _change(self, name: str, change: Change, cause: str) -> int:
         owner = self._plane.instance
-        await self._current(
+        number = await self._current(
             lambda: self._collections.change(name, change, cause=cause, owner=owner)
         )
         self._whole.committed()
+        return number
 
     async def _committed(self, name: str) -> None:
         reached(Step.OUTBOX_COMMITTED)

@@ -134,8 +134,8 @@ class TargetCollections(Protocol):
         """Drop a collection; false when there is none. Its tables go later."""
         ...
 
-    async def change(self, name: str, change: Change, *, cause: str, owner: UUID) -> None:
-        """Change the description. Raises ``CollectionNotFound``."""
+    async def change(self, name: str, change: Change, *, cause: str, owner: UUID) -> int:
+        """Change the description and return the operation's number. Raises ``CollectionNotFound``."""
         ...
 
     async def change_aliases(self, actions: Sequence[AliasOperations], *, owner: UUID) -> None:

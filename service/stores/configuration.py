@@ -23,6 +23,7 @@ from service.model.qdrant import (
     Modifier,
     OptimizersConfig,
     SparseVectorParams,
+    StrictModeConfigOutput,
     UpdateCollection,
     VectorParams,
     VectorParamsDiff,
@@ -125,7 +126,15 @@ def collection_config(request: CreateCollection) -> CollectionConfig:
         wal_config=_over(_WAL, request.wal_config),
         quantization_config=request.quantization_config,
         metadata=request.metadata,
+        strict_mode_config=_strict_mode(request),
     )
+
+
+def _strict_mode(request: CreateCollection) -> StrictModeConfigOutput | None:
+    given = request.strict_mode_config
+    if given is None:
+        return None
+    return StrictModeConfigOutput.model_validate(given.model_dump(exclude_none=True))
 
 
 def updated(request: CreateCollection, update: UpdateCollection) -> CreateCollection:

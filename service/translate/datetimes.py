@@ -25,18 +25,20 @@ _GREEDY_DAY = r"(?P<day>\d{2}|\d(?!\d))"
 _HOUR, _MINUTE, _SECOND = r"(?P<hour>\d{1,2})", r"(?P<minute>\d{1,2})", r"(?P<second>\d{1,2})"
 _FRACTION = r"(?:\.(?P<fraction>\d+))?"
 _ZONE = r"(?P<zone>[uU][tT][cC]|[zZ]|(?P<sign>[+\u2212-])(?P<zone_hour>\d{2})[: \t]*(?P<zone_minute>[0-5]\d)"
-_FORMS = tuple(
-    re.compile(form, re.ASCII)
-    for form in (
-        rf"{_B}{_YEAR}{_B}-{_B}{_MONTH}{_B}-{_B}{_DAY}"
-        rf"[tT ]{_B}{_HOUR}{_B}:{_B}{_MINUTE}{_B}:{_B}{_SECOND}{_FRACTION}{_B}{_ZONE}){_B}",
-        rf"{_B}{_YEAR}-{_B}{_MONTH}-{_B}{_GREEDY_DAY}"
-        rf"(?:T|{_B}){_B}{_HOUR}:{_B}{_MINUTE}:{_B}{_SECOND}{_FRACTION}{_B}{_ZONE}?)",
-        rf"{_B}{_YEAR}-{_B}{_MONTH}-{_B}{_GREEDY_DAY}"
-        rf"(?:T|{_B}){_B}{_HOUR}:{_B}{_MINUTE}(?::{_B}{_SECOND}{_FRACTION})?",
-        rf"{_B}{_YEAR}-{_B}{_MONTH}-{_B}{_DAY}",
-    )
+_RFC_3339 = (
+    rf"{_B}{_YEAR}{_B}-{_B}{_MONTH}{_B}-{_B}{_DAY}"
+    rf"[tT ]{_B}{_HOUR}{_B}:{_B}{_MINUTE}{_B}:{_B}{_SECOND}{_FRACTION}{_B}{_ZONE}){_B}"
 )
+_WITH_ZONE = (
+    rf"{_B}{_YEAR}-{_B}{_MONTH}-{_B}{_GREEDY_DAY}"
+    rf"(?:T|{_B}){_B}{_HOUR}:{_B}{_MINUTE}:{_B}{_SECOND}{_FRACTION}{_B}{_ZONE}?)"
+)
+_LOCAL = (
+    rf"{_B}{_YEAR}-{_B}{_MONTH}-{_B}{_GREEDY_DAY}"
+    rf"(?:T|{_B}){_B}{_HOUR}:{_B}{_MINUTE}(?::{_B}{_SECOND}{_FRACTION})?"
+)
+_DATE = rf"{_B}{_YEAR}-{_B}{_MONTH}-{_B}{_DAY}"
+_FORMS = tuple(re.compile(form, re.ASCII) for form in (_RFC_3339, _WITH_ZONE, _LOCAL, _DATE))
 
 
 def parse_datetime(text: str) -> datetime:

@@ -1,7 +1,7 @@
 """What SQL indexes are made of: expressions on a payload, the same text in an index and in the conditions it serves.
 
-Most give one value per point. Arrays have many, so they are left to a small index of their own: whoever searches by such
-an expression takes all points with an array at the path as well.
+Most give one value per point. Arrays have many, so they are left to a small index of their own: whoever searches by
+such an expression takes all points with an array at the path as well.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,12 @@ def plain_keys(path: Path) -> tuple[str, ...] | None:
     return keys if keys and len(keys) == len(steps) else None
 
 
+def value_at(payload: Sql, keys: tuple[str, ...]) -> Sql:
+    """Return the value that plain keys lead to."""
+    names = ",".join('"' + key + '"' for key in keys)
+    return sql("(", payload, " #> ", literal("{" + names + "}"), "::text[])")
+
+
 def number_at(payload: Sql, keys: tuple[str, ...]) -> Sql:
     """Return the number there, exactly, NULL for anything else."""
     value = value_at(payload, keys)
@@ -28,6 +34,11 @@ def number_at(payload: Sql, keys: tuple[str, ...]) -> Sql:
 def moment_at(payload: Sql, keys: tuple[str, ...]) -> Sql:
     """Return the moment there in microseconds since 1970, NULL for anything else."""
     return sql("vecferry.datetime_micros(", value_at(payload, keys), ")")
+
+
+def uuid_at(payload: Sql, keys: tuple[str, ...]) -> Sql:
+    """Return the UUID there, however it is spelled, NULL for anything else."""
+    return sql("vecferry.uuid(", value_at(payload, keys), ")")
 
 
 def point_at(payload: Sql, keys: tuple[str, ...]) -> Sql:
@@ -75,8 +86,3 @@ def _literal(value: object) -> Sql:
         case _:
             message = f"{type(value).__name__} has no literal here"
             raise TypeError(message)
-
-
-def value_at(payload: Sql, keys: tuple[str, ...]) -> Sql:
-    names = ",".join('"' + key + '"' for key in keys)
-    return sql("(", payload, " #> ", literal("{" + names + "}"), "::text[])")

@@ -6,7 +6,8 @@ test the exact condition on what that finds. Equality needs none, because an ind
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, LiteralString
+from typing import LiteralString
+from uuid import UUID
 
 from service.model.qdrant import (
     Condition,
@@ -14,6 +15,7 @@ from service.model.qdrant import (
     FieldCondition,
     Filter,
     HasIdCondition,
+    Match,
     MatchAny,
     MatchPhrase,
     MatchText,
@@ -29,7 +31,9 @@ from service.translate.index_expressions import (
     plain_keys,
     point_at,
     tokens_at,
+    uuid_at,
 )
+from service.translate.match import uuids
 from service.translate.paths import Path, parse_path
 from service.translate.payload_index import PayloadIndex
 from service.translate.ranges import numeric_bounds
@@ -52,7 +56,7 @@ def prefilter(row: Row, condition: FieldCondition) -> Sql | None:
     index = row.index(path)
     if index is None or not _has_one_test(condition):
         return None
-    if condition.match is not None:
+    if index.kind == "text" and condition.match is not None:
         return _with_tokens(row.payload, path, index, condition.match)
     keys = plain_keys(path)
     test = None if keys is None else _of_one_value(row.payload, keys, index, condition)
@@ -102,6 +106,8 @@ def _of_one_value(
     payload: Sql, keys: tuple[str, ...], index: PayloadIndex, condition: FieldCondition
 ) -> Sql | None:
     wanted = condition.range
+    if condition.match is not None:
+        return _among(uuid_at(payload, keys), _uuids(index, condition.match))
     if index.kind == "geo":
         return _in_boxes(point_at(payload, keys), boxes(condition))
     if not isinstance(wanted, Range | DatetimeRange):
@@ -131,6 +137,22 @@ def _widened(bounds: Mapping[str, float]) -> dict[str, Decimal]:
     }
 
 
+def _among(value: Sql, uuids: list[UUID] | None) -> Sql | None:
+    if uuids is None:
+        return None
+    return sql("(", value, " IS NOT NULL AND ", value, " = ANY(", Argument(uuids), "::uuid[]))")
+
+
+def _uuids(index: PayloadIndex, wanted: Match) -> list[UUID] | None:
+    match wanted:
+        case MatchValue(value=str(value)):
+            return uuids(index, [value])
+        case MatchAny(any=values):
+            return uuids(index, values)
+        case _:
+            return None
+
+
 def _in_boxes(point: Sql, around: tuple[Box, ...] | None) -> Sql | None:
     if around is None:
         return None
@@ -152,9 +174,7 @@ def _in_boxes(point: Sql, around: tuple[Box, ...] | None) -> Sql | None:
     return sql("(", point, " IS NOT NULL AND (", join(" OR ", inside), "))")
 
 
-def _with_tokens(payload: Sql, path: Path, index: PayloadIndex, wanted: Any) -> Sql | None:
-    if index.kind != "text":
-        return None
+def _with_tokens(payload: Sql, path: Path, index: PayloadIndex, wanted: Match) -> Sql | None:
     match wanted:
         case MatchText(text=query):
             operator: LiteralString = " @> "

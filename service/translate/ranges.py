@@ -35,10 +35,13 @@ def in_range(
     bounds = numeric_bounds(wanted, where)
     if index is not None and index.compares_integers:
         return has_element(payload, path, within(integer_bounds(bounds)))
-    is_datetime = index.kind == "datetime" if index else False
-    is_float = index.kind == "float" if index else False
-    if is_datetime or (isinstance(wanted, DatetimeRange) and not is_float):
-        return _of_moments(payload, path, integer_bounds(bounds))
+    kind = None if index is None else index.kind
+    if kind == "datetime":
+        return _of_moments(payload, path, "false", integer_bounds(bounds))
+    if isinstance(wanted, DatetimeRange) and kind != "float":
+        return _of_moments(
+            payload, path, "true", {name: 2 * int(at) for name, at in bounds.items()}
+        )
     return has_element(payload, path, _of_numbers(bounds))
 
 
@@ -106,8 +109,9 @@ def _decimal(value: Fraction) -> str:
     return f"{whole}.5" if rest else str(whole)
 
 
-def _of_moments(payload: Sql, path: Path, bounds: Mapping[str, int]) -> Sql:
-    moment = sql("vecferry.datetime_micros(element.v)")
+def _of_moments(payload: Sql, path: Path, halves: LiteralString, bounds: Mapping[str, int]) -> Sql:
+    """Compare moments, in microseconds or in halves of them (see the SQL function)."""
+    moment = sql("vecferry.moment(element.v, ", halves, ")")
     tests = [sql(moment, " IS NOT NULL")]
     tests += [
         sql(moment, " ", _OPERATORS[name], " ", Argument(bound), "::bigint")

@@ -93,7 +93,7 @@ def test_vectors_are_compared_at_their_own_scale(scale: float) -> None:
 def test_float16_vectors_of_length_one_may_be_normalised_once_more() -> None:
     """By Qdrant, when it is sent what it had stored: a component may then be one unit further."""
     stored = np.array([0.447265625, 0.89453125], np.float32)
-    unit = np.float32(2.0**-11)
+    unit = 2.0**-11
     assert same_vector(stored, stored + dense(0.0, unit))
     assert not same_vector(stored, stored + dense(0.0, 3 * unit))
     assert not same_vector(2 * stored, 2 * stored + dense(0.0, 2 * unit))

@@ -130,7 +130,10 @@ async def test_float16_is_copied_bit_by_bit(rig: Rig) -> None:
     ours = await rig.target.retrieve(rig.name, request)
     for one, other in zip(theirs, ours, strict=True):
         for name, vector in (one.vectors or {}).items():
-            assert np.array_equal(vector, (other.vectors or {})[name])
+            copy = (other.vectors or {})[name]
+            assert isinstance(vector, np.ndarray)
+            assert isinstance(copy, np.ndarray)
+            assert np.array_equal(vector, copy)
 
 
 @pytest.mark.parametrize("pages", [1, 4, 8])

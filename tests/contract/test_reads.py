@@ -156,13 +156,13 @@ async def test_limit_and_offset_apply_after_ranking(store: VectorStore) -> None:
 
 
 async def test_a_query_by_id_leaves_that_point_out(store: VectorStore) -> None:
-    """The stored vector is the query; an unknown id is 404, a point without such a vector 400."""
+    """The stored vector is the query; an unknown id is 404, and so is a point without such a vector."""
     await filled(store, two(), *(point(n, {"image": [n, 0, 0]}) for n in (1, 2, 4)), point(9, {}))
     hits = await store.query(NAME, QueryRequest(query=2, using="image"))
     assert [(hit.id, hit.score) for hit in hits] == [(1, 1.0), (4, 2.0)]
     with pytest.raises(PointNotFound, match="No point with id 3"):
         await store.query(NAME, QueryRequest(query=3, using="image"))
-    with pytest.raises(WrongInput, match="Not existing vector name error: image"):
+    with pytest.raises(PointNotFound, match='Vector with name "image" for point not found'):
         await store.query(NAME, QueryRequest(query=9, using="image"))
 
 

@@ -1,6 +1,7 @@
 """Vectors of every kind, as they are written, read back and searched."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,7 +140,7 @@ async def test_searches_of_every_kind(store: VectorStore) -> None:
         "idf": _sparse({8: 2}),
     }
     await filled(store, KINDS, Point(1, vectors, {}), Point(2, {"idf": _sparse({9: 1})}, {}))
-    asked: dict[str, object] = {
+    asked: dict[str, Any] = {
         "half": [0.1, 0, 0, 1],
         "bytes_cosine": [2.9, 0, 0, -1],
         "rows": [[3, 4], [-1, 0]],

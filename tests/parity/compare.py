@@ -42,7 +42,8 @@ def difference(ask: Ask, expected: Answer, actual: Answer) -> str | None:
     )
     results = expected.body["result"], actual.body.get("result")
     if rule in _BY and isinstance(ask.body, dict) and ask.body.get("offset"):
-        return envelope or _ranked(*map(_points, results), "result", _BY[rule], is_cut=True)
+        expected_points, actual_points = map(_points, results)
+        return envelope or _ranked(expected_points, actual_points, "result", _BY[rule], is_cut=True)
     return envelope or _RULES[rule](*results, "result")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.parity.asks import Row
+from tests.parity.drawn import Found
 
 _SHOWN = 1500
 """Longest account of one difference, in characters."""
@@ -36,6 +37,12 @@ class Report:
             self.failures.append(f"{feature}: {row.dataset}: {row.name}\n    {lines}")
         else:
             self.equal[feature] += count
+
+    def add_filters(self, feature: str, found: Found) -> None:
+        """Count random filters."""
+        self.requests[feature] += found.compared
+        self.equal[feature] += found.compared - len(found.differences)
+        self.failures += [f"{feature}: {one[:_SHOWN]}" for one in found.differences]
 
     @property
     def is_ok(self) -> bool:

@@ -23,6 +23,7 @@ from service.stores.edge.store import EdgeStore
 from tests.parity.asks import Answer, Ask, Row, Rule, named
 from tests.parity.compare import difference
 from tests.parity.data import SETS, DataSet
+from tests.parity.drawn import Found, compare
 from tests.service.wired import wired
 
 _URL_VARIABLE = "VECFERRY_TEST_QDRANT_URL"
@@ -52,6 +53,12 @@ class Rig:
 
     async def run(self, row: Row) -> list[str]:
         """Return how the answers to a row's requests differ; nothing when they do not."""
+        try:
+            return await self._run(row)
+        except DataSetRefusedError as error:
+            return [str(error)]
+
+    async def _run(self, row: Row) -> list[str]:
         if row.golden is not None and not self.is_server:
             return await self._golden(row, row.golden)
         if not row.writes:
@@ -73,9 +80,17 @@ class Rig:
             raise DataSetRefusedError(failed)
         return dataset
 
-    async def ask(self, ask: Ask) -> tuple[Answer, Answer]:
-        """Return the oracle's and the subject's answer."""
-        return await self._both(ask)
+    async def try_filters(
+        self, dataset: DataSet, wanted: Sequence[dict[str, Any]], found: Found
+    ) -> None:
+        """Compare what each filter matches in a collection that lives for this call."""
+        name = dataset.name
+        try:
+            if failed := await self._fill(dataset, name):
+                raise DataSetRefusedError(failed)
+            await compare(self._both, name, wanted, found)
+        finally:
+            await self._both(named(Ask("DELETE", "/collections/{c}"), name))
 
     async def _compare(self, asks: Sequence[Ask], name: str) -> list[str]:
         found = []

@@ -120,7 +120,7 @@ async def _one(request: ApiRequest, wanted: PageRequest) -> Response:
 
 async def _many(request: ApiRequest, wanted: Sequence[PageRequest]) -> Response:
     queries = [to_query(each, ("searches", at)) for at, each in enumerate(wanted)]
-    answers = [await answered(request, query) for query in queries]
+    answers = [await answered(request, query, batch=len(queries)) for query in queries]
     return request.ok([[hit_json(hit) for hit in hits] for hits in answers])
 
 

@@ -43,4 +43,4 @@ async def offsets(request: ApiRequest) -> Response:
 async def _matrix(request: ApiRequest) -> Matrix:
     wanted = await request.parsed(SearchMatrixRequest)
     work = distance_matrix(request.store, request.collection, wanted)
-    return await request.in_time("SearchMatrix", work)
+    return await request.in_time("SearchMatrix", work, composed=wanted)

@@ -58,7 +58,7 @@ async def query_batch(request: ApiRequest) -> Response:
         parse(QueryRequest, raw, ("searches", at))
         for at, raw in enumerate(required_list(as_object(await request.json()), "searches"))
     ]
-    answers = [await answered(request, each) for each in queries]
+    answers = [await answered(request, each, batch=len(queries)) for each in queries]
     return request.ok([{"points": [hit_json(hit) for hit in hits]} for hits in answers])
 
 
@@ -136,15 +136,18 @@ async def get_point(request: ApiRequest) -> Response:
     return request.ok(record_json(records[0]))
 
 
-async def answered(request: ApiRequest, wanted: QueryRequest) -> list[Hit]:
-    """Return the store's answer to a query. Raises ``TimedOut``."""
-    return await request.in_time("Search", request.store.query(request.collection, wanted))
+async def answered(
+    request: ApiRequest, wanted: QueryRequest, *, batch: int | None = None
+) -> list[Hit]:
+    """Return the store's answer to a query, one of ``batch``. Raises ``TimedOut``."""
+    work = request.store.query(request.collection, wanted)
+    return await request.in_time("Search", work, batch=batch)
 
 
 async def grouped(request: ApiRequest, wanted: QueryGroupsRequest) -> list[Group]:
     """Return the groups of a query. Raises ``TimedOut``."""
     work = groups.grouped(request.store, request.collection, wanted)
-    return await request.in_time("GroupBy", work)
+    return await request.in_time("GroupBy", work, composed=wanted)
 
 
 async def _retrieved(request: ApiRequest, wanted: PointRequest) -> list[Record]:

@@ -14,6 +14,7 @@ from service.api.qdrant.parameters import Parameters
 from service.api.qdrant.reading import loads
 from service.errors import TimedOut
 from service.ports import VectorStore
+from service.queries.strict import Asked, Composed, asked
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -51,20 +52,38 @@ class ApiRequest:
         """Return what the body stands for. Raises ``MalformedBody``, ``InvalidBody`` and ``BodyTooLarge``."""
         return parse(model, await self.json())
 
-    async def in_time(self, operation: str, work: Awaitable[T]) -> T:
-        """Await the store. Raises ``TimedOut`` when that takes longer than the request allows."""
+    async def in_time(
+        self,
+        operation: str,
+        work: Awaitable[T],
+        *,
+        batch: int | None = None,
+        composed: Composed | None = None,
+    ) -> T:
+        """Await the store's part of a read. Raises ``TimedOut`` when that takes longer than the request allows.
+
+        ``batch`` is how many such reads the request asks for, ``composed`` what this one is a part of: strict mode
+        has limits on both.
+        """
         seconds = self.parameters.timeout
-        if seconds is None:
+        if seconds is None and batch is None and composed is None:
             return await work
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                return await work
-        except TimeoutError:
-            if limit.expired():
-                raise TimedOut(operation, seconds) from None
-            raise
+        with asked(Asked(seconds, batch, composed)):
+            return await _in_time(operation, work, seconds)
 
     def ok(self, result: object) -> Response:
         """Answer 200 with a result."""
         return ok(self.http, result)
+
+
+async def _in_time(operation: str, work: Awaitable[T], seconds: int | None) -> T:
+    if seconds is None:
+        return await work
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError:
+        if limit.expired():
+            raise TimedOut(operation, seconds) from None
+        raise

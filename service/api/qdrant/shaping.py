@@ -19,13 +19,13 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from service.translate.datetimes import parse_datetime
 from service.api.qdrant.numbers import Aside, vector_dimensions
 from service.api.qdrant.paths import Path, malformed
 from service.api.qdrant.reading import as_point_id
 from service.api.qdrant.reasons import one_reason
 from service.errors import MalformedBody
 from service.model.qdrant import Filter, PayloadSelectorExclude, PayloadSelectorInclude
+from service.translate.datetimes import parse_datetime
 
 Type: TypeAlias = object
 """A type as annotations write it: a class, a union, a list of something."""

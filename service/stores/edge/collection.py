@@ -130,7 +130,8 @@ class Collection:
         if wait or isinstance(operation, CreateVector | DeleteVector):
             # What the collection is must be known when the next change is checked.
             self.apply_deferred()
-            return UpdateResult(self._run(operation, None), UpdateStatus.COMPLETED)
+            status = UpdateStatus.COMPLETED if wait else UpdateStatus.ACKNOWLEDGED
+            return UpdateResult(self._run(operation, None), status)
         if len(self._journal.pending) >= self._settings.pending_writes:
             message = f"{len(self._journal.pending)} acknowledged operations wait to be applied"
             raise Overloaded(message)

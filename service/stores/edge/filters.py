@@ -3,7 +3,6 @@
 Rule: nothing is left out. What the engine's binding lacks raises ``Unsupported`` with its path in the request.
 """
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, assert_never
 
@@ -62,14 +61,6 @@ def engine_filter(
     )
 
 
-def excluding(wanted: edge.Filter | None, ids: Sequence[Any]) -> edge.Filter | None:
-    """Return the filter narrowed to points other than these."""
-    if not ids:
-        return wanted
-    others = edge.HasIdCondition(set(ids))
-    return edge.Filter(must=[wanted] if wanted else None, must_not=[others])
-
-
 def _clause(
     conditions: Condition | list[Condition] | None, path: str, booleans: BooleanMatches | None
 ) -> list[Any] | None:
@@ -99,8 +90,8 @@ def _condition(condition: Condition, path: str, booleans: BooleanMatches | None)
             return edge.IsEmptyCondition(field.key)
         case IsNullCondition(is_null=field):
             return edge.IsNullCondition(field.key)
-        case SliceCondition():
-            raise Unsupported(f"{path}.slice")
+        case SliceCondition(slice=wanted):
+            return edge.SliceCondition(wanted.total, wanted.index)
         case _:
             assert_never(condition)
 

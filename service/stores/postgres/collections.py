@@ -21,6 +21,7 @@ from service.stores.postgres import (
     control_rows,
     descriptions,
     leftovers,
+    rows,
     whole,
 )
 from service.stores.postgres.database import Connection, Database
@@ -59,21 +60,23 @@ class PgCollections:
         await leftovers.clear(self._database)
         return True
 
-    async def change(self, name: str, change: Change, *, cause: str, owner: UUID) -> None:
-        """Change the description."""
+    async def change(self, name: str, change: Change, *, cause: str, owner: UUID) -> int:
+        """Change the description and return the operation's number."""
         async with self._database.transaction() as connection:
             row = await _right(connection, name)
             tables = await catalog.get_for_update(connection, name)
+            number = await rows.next_version(connection)
             before = await descriptions.of_tables(connection, tables)
             after = change(before)
             if after == before:
-                return
+                return number
             touched = vector_name_changes(after.config, before.config)
             await descriptions.write(connection, tables, after)
             if row is not None:
                 vectors = tuple(operation.name for operation in touched)
                 intent = _described(name, tables.id, cause, vectors)
                 await _owe(connection, Stage(row["stage"]), intent, owner)
+        return number
 
     async def change_aliases(self, actions: Sequence[AliasOperations], *, owner: UUID) -> None:
         """Carry out a list of alias actions, all or none."""

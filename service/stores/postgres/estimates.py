@@ -20,8 +20,9 @@ _Value = TypeVar("_Value")
 _SECONDS = 30.0
 _KEPT = 4_096
 _SAMPLED_ROWS = 1_000.0
-# Before the first ANALYZE the number of rows is unknown and so many pages are read.
-_SAMPLED_PAGES = 100.0
+# What was written together lies together: a sample from fewer pages would miss it or be full of it. Before the first
+# ANALYZE, when the number of rows is unknown, that is the sample.
+_SAMPLED_PAGES = 40.0
 
 _RELATION = """
     SELECT c.reltuples, pg_relation_size(c.oid) / current_setting('block_size')::int AS pages
@@ -56,7 +57,7 @@ class Estimates:
         return known
 
     async def share(self, conn: Connection, tables: CollectionTables, wanted: Sql) -> Share:
-        """Return how much of the collection matches the condition, from a sample of about 1,000 points."""
+        """Return how much of the collection matches the condition, from a sample of 1,000 points or more."""
         text, arguments = wanted.render()
         key = f"{tables.id} {text} {arguments}"
         known = self._shares.get(key)
@@ -69,7 +70,7 @@ class Estimates:
 async def _sampled(conn: Connection, tables: CollectionTables, wanted: Sql) -> Share:
     row = await conn.fetchrow(_RELATION, tables.points.quoted())
     known, pages = (row["reltuples"], row["pages"]) if row is not None else (-1, 0)
-    part = _SAMPLED_ROWS / known if known > 0 else _SAMPLED_PAGES / max(pages, 1)
+    part = max(_SAMPLED_ROWS / known if known > 0 else 0.0, _SAMPLED_PAGES / max(pages, 1))
     percent = min(100.0 * part, 100.0)
     [found] = await rows.fetch(
         conn,

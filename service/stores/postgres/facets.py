@@ -6,13 +6,13 @@ from service.model.qdrant import FacetRequest
 from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
-from service.stores.postgres.indexed_values import ValueKind, field_values, index_on, kind_of
+from service.stores.postgres.indexed_values import ValueKind, field_values, index_on
 from service.stores.postgres.reads import refuse_shard_key
 from service.translate.filters import filter_sql
 from service.translate.sql import Argument, Sql, join, sql
 
 _HITS = 10
-_COUNTED = frozenset({ValueKind.KEYWORD, ValueKind.INTEGER, ValueKind.UUID, ValueKind.BOOL})
+_COUNTED = frozenset({ValueKind.KEYWORD, ValueKind.UUID, ValueKind.BOOL})
 
 
 async def facet(
@@ -32,14 +32,14 @@ async def facet(
 
 
 def _kind(tables: CollectionTables, key: str) -> ValueKind:
-    kind = kind_of(index_on(tables.payload_schema, key), without="lookup")
-    if kind not in _COUNTED:
-        raise WrongInput(
-            f"No appropriate index for faceting: `{key}`. Please create one to facet on this field. Check"
-            " https://qdrant.tech/documentation/concepts/indexing/#payload-index to see which payload schemas support"
-            " Match conditions"
-        )
-    return kind
+    index = index_on(tables, key)
+    if index is not None and (index.kind in _COUNTED or index.looks_up_integers):
+        return ValueKind(index.kind)
+    raise WrongInput(
+        f"No appropriate index for faceting: `{key}`. Please create one to facet on this field. Check"
+        " https://qdrant.tech/documentation/concepts/indexing/#payload-index to see which payload schemas support Match"
+        " conditions"
+    )
 
 
 def _statement(tables: CollectionTables, request: FacetRequest, kind: ValueKind, limit: int) -> Sql:

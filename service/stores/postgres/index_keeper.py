@@ -1,7 +1,7 @@
 """Keeps the SQL indexes that serve filters what the payload schemas say, in the background.
 
-The schema answers, the indexes only make it faster: no request waits for one or fails for one. One instance at a time
-builds; what fails is tried again. A collection that is being copied gets its indexes afterwards.
+The schema answers, the indexes only make it faster: no request waits for one or fails for one. What fails is tried
+again. A collection that is being copied gets its indexes afterwards.
 """
 
 import asyncio
@@ -29,12 +29,9 @@ _SCHEMAS = """
     WHERE coalesce(r.backfilled, true)
     ORDER BY c.id
 """
-_ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(1986356593)"
-# The lock lasts as long as the build, and may not be taken away from it.
-_PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 Sync = Callable[[Database, CollectionTables], Awaitable[object]]
-"""Makes the SQL indexes of a collection what its payload schema says."""
+"""Makes the SQL indexes of a collection what its payload schema says; instances take turns in it."""
 
 
 class IndexKeeper:
@@ -88,24 +85,15 @@ class IndexKeeper:
 
     async def _try(self, collection: int, schema: str) -> None:
         try:
-            is_made = await self._make(collection)
+            async with self._database.connection() as connection:
+                tables = await catalog.by_id(connection, collection)
+            if tables is not None:
+                await self._sync(self._database, tables)
         except VecferryError as error:
             times = self._failures[collection] = self._failures.get(collection, 0) + 1
             delay = min(self._look_seconds * 2**times, _LONGEST_DELAY_SECONDS)
             self._not_before[collection] = time.monotonic() + delay
             _log.warning("payload_indexes_not_made", collection=collection, error=str(error))
             return
-        if is_made:
-            self._made[collection] = schema
-            self._failures.pop(collection, None)
-
-    async def _make(self, collection: int) -> bool:
-        """Make the indexes; false when another instance is at work."""
-        async with self._database.transaction() as connection:
-            await connection.execute(_PATIENCE)
-            if not await connection.fetchval(_ONE_AT_A_TIME):
-                return False
-            tables = await catalog.by_id(connection, collection)
-            if tables is not None:
-                await self._sync(self._database, tables)
-        return True
+        self._made[collection] = schema
+        self._failures.pop(collection, None)

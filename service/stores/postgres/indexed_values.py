@@ -4,15 +4,15 @@ Found on Qdrant's engine. A path can lead to several values, an array stands for
 is not of the index's type is not there.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, LiteralString, assert_never
+from typing import LiteralString, assert_never
 
 from service.stores.postgres.catalog import CollectionTables
 from service.translate.index_expressions import is_array_at, moment_at, number_at, value_at
 from service.translate.jsonpath import elements
 from service.translate.paths import Key, parse_path
+from service.translate.payload_index import PayloadIndex, index_at
 from service.translate.sql import Sql, sql
 
 # A float that is a whole number counts as one; at the ends of 64 bits it is rounded to them.
@@ -21,13 +21,6 @@ _INTEGER: LiteralString = """CASE
         AND element.v::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN element.v::bigint
     WHEN element.v::float8 = 9223372036854775808 THEN 9223372036854775807
     WHEN element.v::float8 = -9223372036854775808 THEN -9223372036854775808
-END"""
-
-# Bare hexadecimal digits, hyphenated, that in braces, or that as a URN, in any case; Postgres takes more.
-_UUID: LiteralString = """CASE
-    WHEN lower(element.v #>> '{}') ~ '^([0-9a-f]{32}|(urn:uuid:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
-        OR lower(element.v #>> '{}') ~ '^[{][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[}]$'
-    THEN replace(lower(element.v #>> '{}'), 'urn:uuid:', '')::uuid
 END"""
 
 
@@ -42,26 +35,9 @@ class ValueKind(StrEnum):
     DATETIME = "datetime"
 
 
-def index_on(schemas: Mapping[str, Any], key: str) -> Any | None:
-    """Return the ``field_schema`` of the index on a field, however the path is spelled. Raises ``MalformedBody``."""
-    if key in schemas:
-        return schemas[key]
-    wanted = parse_path(key)
-    return next((each for name, each in schemas.items() if parse_path(name) == wanted), None)
-
-
-def kind_of(schema: Any, *, without: str) -> ValueKind | None:
-    """Return the index's type, ``None`` without an index, of another type, or where it has this part switched off.
-
-    ``without`` is ``lookup`` or ``range``, the parts of an integer index.
-    """
-    name = schema if schema is None or isinstance(schema, str) else schema.get("type")
-    try:
-        kind = ValueKind(str(name))
-    except ValueError:
-        return None
-    is_off = isinstance(schema, Mapping) and schema.get(without) is False
-    return None if kind is ValueKind.INTEGER and is_off else kind
+def index_on(tables: CollectionTables, key: str) -> PayloadIndex | None:
+    """Return the payload index on a field. Raises ``MalformedBody`` for a path that is none."""
+    return index_at(tables.payload_schema, parse_path(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +125,9 @@ def _typed(kind: ValueKind) -> Sql:
         case ValueKind.BOOL:
             return _where("boolean", "element.v::boolean")
         case ValueKind.UUID:
-            return _where("string", _UUID)
+            return sql("vecferry.uuid(element.v)")
         case ValueKind.DATETIME:
-            return _where("string", "vecferry.datetime_micros(element.v)")
+            return sql("vecferry.datetime_micros(element.v)")
         case _:
             assert_never(kind)
 

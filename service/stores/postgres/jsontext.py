@@ -1,7 +1,7 @@
 """The text of a jsonb value as JSON for a client.
 
 jsonb writes a number with all its digits: the float 1e300 as an integer of 301 digits, which most JSON parsers read as
-an integer, and Qdrant writes 1e300. A float has at most 17 significant digits, so that from 1e20 on zeros follow them.
+an integer, and Qdrant writes 1e300. A float has at most 17 significant digits, and beyond 64 bits zeros follow them.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import orjson
 
-_TRAILING_ZEROS = b"0000"
+_TRAILING_ZEROS = b"000"
 _LONG_NUMBER = re.compile(rb"[0-9]{20}")
 
 

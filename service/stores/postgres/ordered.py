@@ -5,7 +5,6 @@ open inside a shard and takes that of the ids between shards: so do we.
 """
 
 import math
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from service.errors import WrongInput
@@ -22,17 +21,18 @@ from service.stores.postgres.indexed_values import (
     ValueKind,
     field_values,
     index_on,
-    kind_of,
 )
 from service.stores.postgres.selecting import selected
 from service.stores.postgres.shapes import Shape, shape
+from service.translate.datetimes import parse_datetime
+from service.translate.ranges import micros
 from service.translate.sql import TRUE, Argument, Sql, join, sql
 
 _SCORE = 1.0
+_RANKED = frozenset({ValueKind.FLOAT, ValueKind.DATETIME})
 _LEAST, _MOST = -(2**63), 2**63 - 1
 # The index compares exactly and Qdrant as f64: they differ in the last of 53 bits.
 _SLACK = Decimal("1e-12")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def by_field(
@@ -130,14 +130,14 @@ def _first(values: FieldValues, further: Sql, order: Sql, most: Argument) -> Sql
 
 
 def _kind(tables: CollectionTables, key: str) -> ValueKind:
-    kind = kind_of(index_on(tables.payload_schema, key), without="range")
-    if kind not in {ValueKind.INTEGER, ValueKind.FLOAT, ValueKind.DATETIME}:
-        raise WrongInput(
-            f"No range index for `order_by` key: `{key}`. Please create one to use `order_by`. Check"
-            " https://qdrant.tech/documentation/concepts/indexing/#payload-index to see which payload schemas support"
-            " Range conditions"
-        )
-    return kind
+    index = index_on(tables, key)
+    if index is not None and (index.kind in _RANKED or index.compares_integers):
+        return ValueKind(index.kind)
+    raise WrongInput(
+        f"No range index for `order_by` key: `{key}`. Please create one to use `order_by`. Check"
+        " https://qdrant.tech/documentation/concepts/indexing/#payload-index to see which payload schemas support Range"
+        " conditions"
+    )
 
 
 def _from_start(wanted: ByField, kind: ValueKind) -> Sql:
@@ -170,7 +170,7 @@ def _start_of(wanted: ByField, kind: ValueKind) -> int | float | None:
     start = wanted.start_from
     if start is None:
         return None
-    number = microseconds(start) if isinstance(start, str) else float(start)
+    number = micros(parse_datetime(start)) if isinstance(start, str) else float(start)
     if kind is ValueKind.FLOAT:
         return float(number)
     return math.ceil(number) if _is_rising(wanted) else math.floor(number)
@@ -178,10 +178,3 @@ def _start_of(wanted: ByField, kind: ValueKind) -> int | float | None:
 
 def _is_rising(wanted: ByField) -> bool:
     return wanted.direction is not Direction.DESC
-
-
-def microseconds(moment: str) -> int:
-    """Return the microseconds since 1970 of a moment in RFC 3339; without a zone it is UTC."""
-    parsed = datetime.fromisoformat(moment)
-    in_zone = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    return (in_zone - _EPOCH) // timedelta(microseconds=1)

@@ -23,6 +23,7 @@ from service.translate.index_expressions import (
     plain_keys,
     point_at,
     tokens_at,
+    uuid_at,
 )
 from service.translate.indexed import EQUALITY
 from service.translate.paths import Path, parse_path
@@ -90,6 +91,8 @@ def _of_one_value(keys: tuple[str, ...], index: PayloadIndex) -> Sql | None:
             return sql("(", number_at(_PAYLOAD, keys), ")")
         case "datetime":
             return sql("(", moment_at(_PAYLOAD, keys), ")")
+        case "uuid":
+            return sql("(", uuid_at(_PAYLOAD, keys), ")")
         case "geo":
             return sql("USING gist (", point_at(_PAYLOAD, keys), ")")
         case _:

@@ -21,7 +21,7 @@ from service.stores.postgres.database import Connection
 from service.stores.postgres.distances import metric
 from service.stores.postgres.ranked import hits, ranked
 from service.stores.postgres.shapes import Shape, shape
-from service.stores.postgres.similarity import dense_similarity, max_similarity
+from service.stores.postgres.similarity import dense_similarity, max_similarity, single
 from service.stores.postgres.sparse import overlaps
 from service.stores.postgres.vectors import Row, StoredVector, stored, vector_table
 from service.translate.filters import filter_sql
@@ -132,13 +132,15 @@ def _similarities(
         overlapping = sql("(", overlaps(tables, table, sparse, selection.params), ")")
         if isinstance(scoring, Nearest):
             source = sql(overlapping, " AS v")
-            columns = [sql("v.s0")]
+            columns = [single(sql("v.s0"))]
             if not conditions:
                 # Unfiltered, Qdrant goes through its index and leaves out sums of zero.
                 conditions = [sql("v.s0 <> 0")]
         else:
             source = sql(source, " LEFT JOIN ", overlapping, " AS s ON s.key = v.key")
-            columns = [sql("coalesce(s.s", number(at), ", 0)") for at, _ in enumerate(asked)]
+            columns = [
+                single(sql("coalesce(s.s", number(at), ", 0)")) for at, _ in enumerate(asked)
+            ]
     listed = (sql(", ", column, " AS s", number(at)) for at, column in enumerate(columns))
     points = sql(" JOIN ", tables.points, " AS p ON p.key = v.key AND NOT p.deleted")
     return sql(

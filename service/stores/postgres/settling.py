@@ -116,34 +116,40 @@ async def hold(
 
 
 class KnownTables:
-    """Where the collections' data is; a generation's tables never change."""
+    """Where the collections' data is: it stays there as long as a generation has the same named vectors."""
 
     def __init__(self) -> None:
-        self._tables: dict[int, CollectionTables] = {}
+        self._tables: dict[int, tuple[Sequence[str | None], CollectionTables]] = {}
 
-    async def get(self, connection: Connection, generation: int) -> CollectionTables | None:
-        """Return the tables of a generation that is still in the catalogue."""
-        known = self._tables.get(generation)
-        if known is None and (known := await catalog.by_id(connection, generation)):
+    async def get(
+        self, connection: Connection, generation: int, vectors: Sequence[str | None]
+    ) -> CollectionTables | None:
+        """Return the tables of a generation that is still in the catalogue, with these ``vectors`` in its row."""
+        before, known = self._tables.get(generation, (None, None))
+        if known is not None and before == vectors:
+            return known
+        if found := await catalog.by_id(connection, generation):
             if len(self._tables) >= _MOST_KNOWN:
                 self._tables.clear()
-            self._tables[generation] = known
-        return known
+            self._tables[generation] = vectors, found
+        return found
 
 
 async def tables_if_right(
     connection: Connection, generation: int, right: Side, known: KnownTables
 ) -> CollectionTables | Settled:
     """Return where the collection's data is while that side is the authority, or why there is nothing to make equal."""
-    stage = await connection.fetchval(
-        "SELECT stage FROM vecferry.control WHERE generation = $1", generation
-    )
-    if stage is None or not mirrors(Stage(stage)):
-        return Settled.GONE
-    if authority(Stage(stage)) is not right:
-        return Settled.REVERSED
     # The control row names a generation only as long as the catalogue has it.
-    tables = await known.get(connection, generation)
+    row = await connection.fetchrow(
+        "SELECT r.stage, c.vectors FROM vecferry.control AS r"
+        " JOIN vecferry.collections AS c ON c.id = r.generation WHERE r.generation = $1",
+        generation,
+    )
+    if row is None or not mirrors(Stage(row["stage"])):
+        return Settled.GONE
+    if authority(Stage(row["stage"])) is not right:
+        return Settled.REVERSED
+    tables = await known.get(connection, generation, row["vectors"])
     return Settled.GONE if tables is None else tables
 
 

@@ -19,18 +19,13 @@ def overlaps(
     asked: Sequence[SparseVector],
     params: SearchParams | None,
 ) -> Sql:
-    """Return a SELECT of ``key`` and the similarities ``s0``, ``s1`` … (``real``) of all vectors that share an index.
+    """Return a SELECT of ``key`` and the similarities ``s0``, ``s1`` … of all vectors that share an index.
 
-    ``asked`` are in stored form. A similarity to a vector that shares none is NULL.
+    They are ``double precision``, NULL for one of the ``asked`` vectors (in stored form) that shares none.
     """
     products = sql("sum(e.weight::double precision * a.weight)")
     columns = (
-        sql(
-            ", ",
-            single(sql(products, " FILTER (WHERE a.example = ", number(at), ")")),
-            " AS s",
-            number(at),
-        )
+        sql(", ", products, " FILTER (WHERE a.example = ", number(at), ") AS s", number(at))
         for at, _ in enumerate(asked)
     )
     return sql(
@@ -66,17 +61,20 @@ def _entries(
     if not table.spec.has_idf:
         return sql("SELECT given.example, given.dim, given.weight FROM ", given)
     corpus = params.idf.corpus if params and isinstance(params.idf, IdfCorpusParams) else None
+    # As float32 in the end, like the weights of a query without IDF.
     idf = sql("ln((n.documents - f.documents + 0.5) / (f.documents + 0.5) + 1)")
     return sql(
-        "SELECT given.example, given.dim, ",
-        single(sql("(given.weight * ", idf, ")")),
+        "SELECT w.example, w.dim, ",
+        single(sql("w.weight")),
+        " AS weight FROM (SELECT given.example, given.dim, given.weight * ",
+        idf,
         " AS weight FROM ",
         given,
         " JOIN (",
         _frequencies(tables, table, sorted(set(dims)), corpus),
         ") AS f ON f.dim = given.dim CROSS JOIN (",
         _documents(tables, table, corpus),
-        ") AS n OFFSET 0",
+        ") AS n OFFSET 0) AS w",
     )
 
 

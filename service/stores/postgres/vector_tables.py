@@ -57,17 +57,17 @@ class VectorTable:
     def column(self, alias: Sql) -> Sql:
         """Return what reads the vector of the row with this alias, NULL where there is no row.
 
-        The driver leaves the bytes of a dense vector alone.
+        It is the binary form of the columns: :func:`service.stores.postgres.vectors.loaded` knows it.
         """
         match self.kind:
             case VectorKind.DENSE:
                 send = self.of_extension("halfvec_send" if self.is_half else "vector_send")
                 return sql(send, "(", alias, ".embedding)")
             case VectorKind.MULTI:
-                return sql(alias, ".embedding")
+                return sql("pg_catalog.array_send(", alias, ".embedding)")
             case VectorKind.SPARSE:
-                entries = sql("ROW(", alias, ".indices, ", alias, ".weights)")
-                return sql("CASE WHEN ", alias, ".key IS NOT NULL THEN ", entries, " END")
+                array = sql("pg_catalog.array_send(", alias)
+                return sql("(", array, ".indices) || ", array, ".weights))")
             case _:
                 assert_never(self.kind)
 

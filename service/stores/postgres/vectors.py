@@ -25,6 +25,12 @@ Row: TypeAlias = Vector | HalfVector
 StoredVector: TypeAlias = Row | tuple[Row, ...] | SparseVector
 """Dense, multi and sparse; a sparse one has its indices ascending."""
 
+# The binary form of a one-dimensional array: dimensions, flags and type, then length and lower bound if there are any.
+_EMPTY_ARRAY = 12
+_ARRAY_HEAD = 20
+_INDEX = np.dtype([("length", ">i4"), ("value", ">i8")])
+_WEIGHT = np.dtype([("length", ">i4"), ("value", ">f4")])
+
 
 def prepared(
     tables: CollectionTables, vectors: Vectors, *, copied: bool = False
@@ -124,25 +130,37 @@ def _sparse(value: SparseVector) -> SparseVector:
     return SparseVector(indices, value.values[order])
 
 
-def loaded(table: VectorTable, value: Any) -> VectorValue:
-    """Return the vector that the driver read from :meth:`VectorTable.column`; not for NULL."""
+def loaded(table: VectorTable, value: bytes) -> VectorValue:
+    """Return the vector that was read from :meth:`VectorTable.column`; not for NULL."""
     match table.kind:
         case VectorKind.DENSE:
-            # Two numbers of 16 bits (dimensions, unused) come before the components; all are big-endian.
-            kind = ">f2" if table.is_half else ">f4"
-            return np.frombuffer(value, dtype=kind, offset=4).astype(np.float32)
+            return np.frombuffer(value, dtype=_component(table), offset=4).astype(np.float32)
         case VectorKind.MULTI:
-            return np.stack([row.to_numpy() for row in value]).astype(np.float32, copy=False)
+            row = [("length", ">i4"), ("head", ">i4"), ("row", _component(table), (table.size,))]
+            rows: FloatArray = np.frombuffer(value, np.dtype(row), offset=_ARRAY_HEAD)["row"]
+            return rows.astype(np.float32)
         case VectorKind.SPARSE:
-            indices, weights = value
-            return SparseVector(np.asarray(indices, np.uint32), np.asarray(weights, np.float32))
+            return _loaded_sparse(value)
         case _:
             assert_never(table.kind)
 
 
 def loaded_rows(table: VectorTable, values: Sequence[bytes]) -> Sequence[FloatArray]:
     """As :func:`loaded` for many dense vectors: all components are converted at once."""
-    component = ">f2" if table.is_half else ">f4"
-    row = np.dtype([("header", "V4"), ("components", component, (table.size,))])
-    matrix = np.frombuffer(b"".join(values), dtype=row)["components"].astype(np.float32)
-    return list(matrix)
+    row = np.dtype([("head", "V4"), ("components", _component(table), (table.size,))])
+    return list(np.frombuffer(b"".join(values), dtype=row)["components"].astype(np.float32))
+
+
+def _component(table: VectorTable) -> str:
+    """Return the binary form of a component: big-endian, after two numbers of 16 bits (dimensions, unused)."""
+    return ">f2" if table.is_half else ">f4"
+
+
+def _loaded_sparse(value: bytes) -> SparseVector:
+    """Return what two arrays one after the other hold: each has a head, and the length before each element."""
+    if len(value) == 2 * _EMPTY_ARRAY:
+        return SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
+    count = (len(value) - 2 * _ARRAY_HEAD) // (_INDEX.itemsize + _WEIGHT.itemsize)
+    indices = np.frombuffer(value, _INDEX, count, _ARRAY_HEAD)["value"]
+    weights = np.frombuffer(value[-count * _WEIGHT.itemsize :], _WEIGHT)["value"]
+    return SparseVector(indices.astype(np.uint32), weights.astype(np.float32))

@@ -203,9 +203,11 @@ async def _update_vectors(
         changes[key] = {**changes.get(key, {}), **vectors}
     among = set(keys)
     wanted = {key: prepared(tables, changes[key]) for key in sorted(changes) if key in among}
-    found = await _existing(conn, tables, list(wanted), operation.update_filter)
-    if operation.update_filter is None:
-        _require(found, (point_id for point_id, _ in operation.points))
+    found = await _existing(conn, tables, list(wanted), None)
+    # An id that is not there is an error whatever the filter says.
+    _require(found, (point_id for point_id, _ in operation.points))
+    if operation.update_filter is not None:
+        found = await _existing(conn, tables, list(wanted), operation.update_filter)
     await _write_vectors(conn, tables, {key: wanted[key] for key in wanted if key in found})
     await _touch(conn, tables, list(found), version)
 

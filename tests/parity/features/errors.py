@@ -58,6 +58,9 @@ def rows() -> Iterator[Row]:
         yield query("dense-cosine", name, body)
     for name, raw in {"no JSON": b"{", "nothing": b"", "a list": b"[]", "null": b"null"}.items():
         yield post("dense-cosine", f"a body of {name}", "points/query", raw)
+    infinite = {"query": [1e39] * 8}
+    gap = "numbers beyond single precision are refused, Qdrant searches with infinity"
+    yield query("dense-cosine", "infinite numbers", infinite, gap=gap)
     yield post("dense-cosine", "scroll limit of 0", "points/scroll", {"limit": 0})
     yield post("dense-cosine", "scroll from a bad id", "points/scroll", {"offset": "abc"})
     for name, path in {
@@ -86,7 +89,6 @@ def _queries() -> dict[str, Any]:
         "a boolean": {"query": True},
         "an unknown query": {"query": {"closest": _A}},
         "a document": {"query": {"text": "hello", "model": "qdrant/bm25"}},
-        "infinite numbers": {"query": [1e39] * 8},
         "recommend without examples": {"query": {"recommend": {}}},
         "diversity beyond": {"query": {"nearest": _A, "mmr": {"diversity": 2}}},
         "an unknown strategy": {"query": {"recommend": {"positive": [1], "strategy": "best"}}},

@@ -11,8 +11,9 @@ _HALF = {"must": [{"key": "n", "range": {"gt": 30}}]}
 
 def rows() -> Iterator[Row]:
     """Each indexed field, and the ragged one under each index."""
+    options: dict[str, Any] = {"": {}, ", filtered": {"filter": _HALF}, ", 3": {"limit": 3}}
     for field in (*FIELD_INDEXES, "nowhere", "tags[]", "deep.list[].x", "a..b"):
-        for name, more in {"": {}, ", filtered": {"filter": _HALF}, ", 3": {"limit": 3}}.items():
+        for name, more in options.items():
             yield _facet("indexed", f"{field}{name}", {"key": field, "exact": True, **more})
     yield _facet("indexed", "not exact", {"key": "city"})
     yield _facet("indexed", "all", {"key": "n", "limit": 100, "exact": True})

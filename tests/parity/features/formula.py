@@ -97,6 +97,7 @@ _DEFAULTED: dict[str, Any] = {
 
 
 _NUMBER = "Wrong input: Expected number value for {} in the payload and/or in the formula defaults."
+_PLACE = _NUMBER.replace("number", "geo point").format("where")
 _FINITE = "Wrong input: The expression "
 
 _FAILING = {
@@ -111,8 +112,12 @@ _FAILING = {
             "a boolean": "flag",
             "default of a wrong type": "f",
             "array, indexed": "several",
+            "default of an array": "nowhere",
         }.items()
     },
+    "distance": _PLACE,
+    "near": _PLACE,
+    "distance, indexed": _PLACE,
     "missing moment": _NUMBER.replace("number", "datetime").format("when"),
     **dict.fromkeys(
         (

@@ -66,7 +66,7 @@ def _trees(dataset: str) -> Iterator[Row]:
         "best scores in fusion": {
             "prefetch": [
                 {"query": {"recommend": {"positive": [1, 5], "strategy": "best_score"}}},
-                {"query": {"context": [{"positive": 9, "negative": 10}]}, "limit": 3},
+                {"query": {"context": [{"positive": 9, "negative": 10}]}, "limit": 100},
             ],
             "query": {"fusion": "dbsf"},
         },

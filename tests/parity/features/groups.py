@@ -25,11 +25,11 @@ def rows() -> Iterator[Row]:
     """Fields of every type, sizes, kinds of queries, lookups."""
     for field in _FIELDS:
         for size in (1, 3, 10):
-            body = {"query": _A, "group_by": field, "group_size": size, "limit": 6}
+            body: dict[str, Any] = {"query": _A, "group_by": field, "group_size": size, "limit": 6}
             yield _groups("dense-cosine", f"{field} by {size}", body)
     for distance in DISTANCES:
-        body = {"query": _A, "group_by": "city", "with_payload": ["n"]}
-        yield _groups(f"dense-{distance.lower()}", "defaults", body)
+        by_city = {"query": _A, "group_by": "city", "with_payload": ["n"]}
+        yield _groups(f"dense-{distance.lower()}", "defaults", by_city)
     yield from _kinds()
     yield from _wrong()
 

@@ -61,10 +61,14 @@ def _rounding() -> Iterator[Row]:
         {"points": [{"id": 900, "vector": {d.lower(): values for d in DISTANCES}}]},
     )
     yield script("uint8", "numbers that are no bytes", [put])
-    odd = [65504, 70000, 1e-8, 6.1e-5, 0.1, -0.1, 1 / 3, 2049]
+    odd = [65504, -65504, 1e-8, 6.1e-5, 0.1, -0.1, 1 / 3, 2049]
     put = Ask(
         "PUT",
         "/collections/{c}/points?wait=true",
         {"points": [{"id": 900, "vector": {"dot": odd, "euclid": [*odd[2:], 1, 2]}}]},
     )
     yield script("float16", "numbers that are no halves", [put])
+    beyond = {"points": [{"id": 900, "vector": {"dot": [70_000, *odd[1:]]}}]}
+    put = Ask("PUT", "/collections/{c}/points?wait=true", beyond)
+    gap = "numbers beyond half precision are refused, Qdrant stores infinity"
+    yield script("float16", "numbers beyond halves", [put], gap=gap)

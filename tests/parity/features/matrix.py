@@ -19,11 +19,12 @@ def rows() -> Iterator[Row]:
     yield from _both("dense-cosine", "filtered", {"sample": 10, "limit": 10, "filter": few})
     yield from _both("named", "those that have it", {"sample": 100, "limit": 2, "using": "a"})
     yield from _both("empty", "an empty collection", {})
-    for name, body in {
+    bodies: dict[str, Any] = {
         "sample of 1": {"sample": 1},
         "limit of 0": {"limit": 0},
         "unknown vector": {"using": "zz"},
-    }.items():
+    }
+    for name, body in bodies.items():
         yield from _both("dense-cosine", name, body)
     sampled = {"sample": 7, "limit": 2}
     path = "points/search/matrix/pairs"

@@ -52,12 +52,12 @@ def _upserts() -> Iterator[Row]:
     for mode in ("upsert", "insert_only", "update_only"):
         body = {"points": [_point(500, 0, a=1), _point(1, 1, a=2)], "update_mode": mode}
         yield script("dense-cosine", f"upsert, {mode}", [_put(body)])
-    body = {
+    where: dict[str, Any] = {
         "points": [_point(500, 0, a=1), _point(1, 1, a=2), _point(6, 1, a=3)],
         "update_filter": _ODD,
     }
     yield script(
-        "dense-cosine", "upsert where", [_put(body), _put({**body, "update_mode": "update_only"})]
+        "dense-cosine", "upsert where", [_put(where), _put({**where, "update_mode": "update_only"})]
     )
     some: list[Any] = [
         {"id": 1, "vector": {"a": [1, 2, 3, 4]}, "payload": {"x": 1}},

@@ -6,6 +6,7 @@ import pytest
 
 from service.api.envelope import dumps
 from service.api.rendering import hit_json, page_json, record_json
+from service.model.columns import RecordColumns
 from service.model.points import Hit, Page, Record, SparseVector, Vectors
 
 DENSE = np.array([0.6, 0.8], dtype=np.float32)
@@ -56,4 +57,36 @@ def test_the_last_page_has_no_next() -> None:
     assert _json(page_json(Page([Record(1)], 2))) == {
         "points": [{"id": 1}],
         "next_page_offset": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        RecordColumns([1, "x"]),
+        RecordColumns([1, 2], [b'{"a": [1, {"b": "\xc3\xa9"}]}', b"{}"]),
+        RecordColumns([1, 2], [b"{}", b"{}"], {"": [DENSE, None]}),
+        RecordColumns([1, 2], None, {"": [DENSE, DENSE], "m": [np.stack([DENSE, DENSE]), None]}),
+        RecordColumns([1, 2], None, {}),
+        RecordColumns([]),
+    ],
+)
+def test_columns_are_written_as_their_records(columns: RecordColumns) -> None:
+    """A payload is passed through, and a point without a vector has the same ``{}``."""
+    assert _json(page_json(Page(columns, None))) == _json(page_json(Page(list(columns), None)))
+
+
+def test_the_value_that_a_point_was_ordered_by() -> None:
+    """An integer stays one, a float is written with all its digits."""
+    assert dumps(record_json(Record(1, order_value=2**63 - 1))) == (
+        b'{"id":1,"order_value":9223372036854775807}'
+    )
+    assert dumps(record_json(Record(1, {}, order_value=0.1))) == (
+        b'{"id":1,"payload":{},"order_value":0.1}'
+    )
+    assert _json(hit_json(Hit(1, 1.0, order_value=0))) == {
+        "id": 1,
+        "version": 0,
+        "score": 1.0,
+        "order_value": 0,
     }

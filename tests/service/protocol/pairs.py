@@ -91,9 +91,9 @@ async def paired(
         yield Pair(one, two, qdrant, database, name, keys.read(settings().data_dir))
 
 
-async def to_stage(pair: Pair, stage: Stage) -> None:
+async def to_stage(pair: Pair, stage: Stage, body: object = BODY) -> None:
     """Create the collection and bring it to a stage by the shortest way the table allows."""
-    assert (await pair.one.client.put(pair.path, json=BODY)).status_code == 200
+    assert (await pair.one.client.put(pair.path, json=body)).status_code == 200
     control = PostgresControl(pair.database)
     state = (await pair.one.instance.plane.refresh()).state(pair.name)
     revision = await control.publish(state, stage, 100, actor="test", token=None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 
 import httpx
@@ -23,7 +24,7 @@ def _delete(alias: str) -> dict[str, object]:
     return {"delete_alias": {"alias_name": alias}}
 
 
-async def _change(client: httpx.AsyncClient, *actions: dict[str, object]) -> httpx.Response:
+async def _change(client: httpx.AsyncClient, *actions: Mapping[str, object]) -> httpx.Response:
     return await client.post(_PATH, json={"actions": list(actions)})
 
 

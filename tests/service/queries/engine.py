@@ -8,6 +8,7 @@ from typing import Any
 import qdrant_edge as edge
 
 from service.model.points import Hit, Payload
+from service.stores.edge.values import our_hit
 
 
 @contextmanager
@@ -55,4 +56,4 @@ def hits(
 ) -> list[Hit]:
     """Return the engine's answer."""
     request = edge.QueryRequest(limit=limit, query=query, prefetches=list(prefetches), **more)
-    return [Hit(hit.id, hit.score) for hit in shard.query(request)]
+    return [our_hit(hit) for hit in shard.query(request)]

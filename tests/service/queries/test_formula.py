@@ -215,6 +215,17 @@ def indexed_shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge.Edg
         yield opened
 
 
+def _reading(what: str, name: str) -> Expression:
+    match what:
+        case "number":
+            return name
+        case "moment":
+            return DatetimeKeyExpression(datetime_key=name)
+        case _:
+            origin = GeoPoint(lon=1, lat=2)
+            return GeoDistance(geo_distance=GeoDistanceParams(origin=origin, to=name))
+
+
 KINDS = {kind.value: kind for kind in PayloadSchemaType}
 
 
@@ -229,13 +240,7 @@ def test_an_indexed_field_is_read_from_its_index(
     """What an index does not keep is missing: the default stands in for it."""
     payload = dict.fromkeys(KINDS, value)
     for name in KINDS:
-        expression: Expression = {
-            "number": name,
-            "moment": DatetimeKeyExpression(datetime_key=name),
-            "location": GeoDistance(
-                geo_distance=GeoDistanceParams(origin=GeoPoint(lon=1, lat=2), to=name)
-            ),
-        }[reads]
+        expression = _reading(reads, name)
         expected = _engine_score(indexed_shard, expression, payload, defaults)
         score = _our_score(expression, payload, KINDS, defaults)
         assert (score is None) == (expected is None), (name, score, expected)

@@ -48,13 +48,8 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge.EdgeShard]:
 
 
 def _candidates(shard: edge.EdgeShard, query: Any, using: str, limit: int) -> list[Hit]:
-    found = shard.query(
-        edge.QueryRequest(limit=limit, query=edge.Query.Nearest(query, using), with_vector=[using])
-    )
-    return [
-        Hit(hit.id, hit.score, vectors={using: np.asarray(hit.vector[using], dtype=np.float32)})
-        for hit in found
-    ]
+    search = edge.Query.Nearest(query, using)
+    return engine.hits(shard, search, limit=limit, with_vector=[using])
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -106,7 +101,12 @@ def test_sparse_vectors_are_compared_over_shared_indices() -> None:
 def test_candidates_without_the_vector_are_left_out_and_each_counts_once() -> None:
     """The list may be that of several branches."""
     one = np.asarray([1.0], dtype=np.float32)
-    candidates = [_hit(1, 1.0, one), Hit(2, 0.5), _hit(1, 0.2, one), _hit(3, 0.1, one / 2)]
+    candidates = [
+        _hit(1, 1.0, one),
+        Hit(2, 0.5),
+        _hit(1, 0.2, one),
+        _hit(3, 0.1, one * np.float32(0.5)),
+    ]
     chosen = diversified(candidates, one, using="", distance=Distance.DOT, diversity=0.1, limit=5)
     assert [(hit.id, hit.score) for hit in chosen] == [(1, 1.0), (3, 0.1)]
     assert chosen[0].vectors is None

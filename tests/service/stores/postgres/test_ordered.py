@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from service.model.queries import ByField
 from service.queries.leaves import Selection
 from service.stores.postgres import catalog, ordered
 from service.stores.postgres.database import Database
-from service.stores.postgres.ordered import microseconds
 from service.stores.postgres.store import PgStore
 from tests.service.stores.postgres.indexed import NAME, PATHS, fill, payloads, shard
 
@@ -142,11 +141,3 @@ async def test_a_leaf_of_a_query(database: Database) -> None:
     some = Filter(must=[HasIdCondition(has_id=[2, 3])])
     hits = await leaf(limit=2, filter=some, with_payload=["k"])
     assert [(hit.id, hit.payload) for hit in hits] == [(2, {"k": [2, 12]}), (3, {"k": [3, 13]})]
-
-
-def test_moments() -> None:
-    """Without a zone it is UTC; before 1970 they are negative."""
-    assert microseconds("1970-01-01T00:00:01Z") == 1_000_000
-    assert microseconds("1970-01-01T01:00:00+01:00") == 0
-    assert microseconds("1969-12-31T23:59:59.999999") == -1
-    assert microseconds(datetime(2020, 1, 1, tzinfo=UTC).isoformat()) == 1_577_836_800_000_000

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backfill.canonical import same_vectors
 from service.errors import WrongInput
 from service.model.operations import Delete, DeleteVectors, UpdateVectors, Upsert
 from service.model.points import Point, SparseVector
-from service.model.qdrant import CreateCollection
+from service.model.qdrant import CreateCollection, PointRequest
 from service.stores.postgres import catalog, writes
 from service.stores.postgres.database import Database
 from service.stores.postgres.store import PgStore
@@ -114,3 +115,17 @@ async def test_an_infinite_component_is_refused(database: Database) -> None:
     point = Point(1, {"rows": np.array([[1, 70_000]], np.float32)}, {})
     with pytest.raises(WrongInput, match="infinite value not allowed in halfvec"):
         await store.apply("kinds", Upsert([point]), wait=True)
+
+
+async def test_a_fresh_connection_reads_every_kind(database: Database, database_url: str) -> None:
+    """Without having seen the types of the columns before."""
+    store = PgStore(database)
+    await store.create_collection("kinds", _CONFIG)
+    words = SparseVector(np.array([3], np.uint32), np.ones(1, np.float32))
+    point = Point(1, {"words": words, "rows": np.ones((2, 2), np.float32)}, {})
+    await store.apply("kinds", Upsert([point]), wait=True)
+    opened = await Database.open(database_url)
+    request = PointRequest(ids=[1], with_payload=False, with_vector=True)
+    [record] = await PgStore(opened).retrieve("kinds", request)
+    await opened.close()
+    assert same_vectors(record.vectors or {}, point.vectors)

@@ -1,9 +1,23 @@
 """Vectors in the form that Qdrant stores: normalisation at its limits, rounding to each datatype."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+import qdrant_edge as edge
+from hypothesis import given
+from hypothesis import strategies as st
+from pgvector import HalfVector, Vector
 
+from service.errors import WrongInput
+from service.model.points import FloatArray, SparseVector
+from service.model.qdrant import CreateCollection, Datatype, Distance, VectorParams
 from service.queries.similarity import normalised
+from service.stores.configuration import VectorKind, VectorSpec
+from service.stores.edge.config import engine_config
+from service.stores.postgres.vector_tables import VectorTable
+from service.stores.postgres.vectors import loaded, stored
+from service.translate.sql import Identifier
 
 
 @pytest.mark.parametrize(
@@ -33,3 +47,66 @@ def test_normalising_twice_changes_nothing() -> None:
     for vector in random:
         once = normalised(vector)
         assert np.array_equal(normalised(once), once)
+
+
+_SPECS = {
+    f"{datatype.value}_{distance.value}": VectorSpec(VectorKind.DENSE, 4, distance, datatype)
+    for datatype in (Datatype.FLOAT32, Datatype.FLOAT16, Datatype.UINT8)
+    for distance in (Distance.COSINE, Distance.DOT)
+}
+_TOLERANCES = dict.fromkeys(_SPECS, (0.0, 0.0)) | {
+    "float32_Cosine": (3e-7, 1e-45),
+    "float16_Cosine": (2.0**-10, 2.0**-24),
+}
+_FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+_NEAR = st.floats(-300, 300, width=32) | st.floats(-1, 1, width=32) | st.integers(0, 256)
+
+
+@pytest.fixture(scope="module")
+def shard(tmp_path_factory: pytest.TempPathFactory) -> edge.EdgeShard:
+    """Qdrant's engine with a vector of every datatype."""
+    vectors = {
+        name: VectorParams(size=spec.size, distance=spec.distance, datatype=spec.datatype)
+        for name, spec in _SPECS.items()
+    }
+    config = engine_config(CreateCollection(vectors=vectors))
+    return edge.EdgeShard.create(str(tmp_path_factory.mktemp("shard")), config)
+
+
+@given(st.lists(_FINITE | _NEAR, min_size=4, max_size=4) | st.lists(_NEAR, min_size=4, max_size=4))
+def test_the_stored_form_is_the_engines(shard: edge.EdgeShard, components: list[float]) -> None:
+    """Cut off, rounded and normalised in the same order, for every datatype."""
+    value = np.array(components, np.float32)
+    names = [name for name in _SPECS if not (name.startswith("float16") and _is_too_large(value))]
+    point = edge.Point(1, {name: value.tolist() for name in names}, {})
+    shard.update(edge.UpdateOperation.upsert_points([point]))
+    [record] = shard.retrieve([1], with_payload=False, with_vector=True)
+    assert isinstance(record.vector, dict)
+    for name in names:
+        table = VectorTable(name, Identifier(("s", "vectors_1_0")), _SPECS[name], "public")
+        kept = stored(table, value)
+        assert isinstance(kept, Vector | HalfVector)
+        ours = loaded(table, kept.to_binary())
+        assert isinstance(ours, np.ndarray)
+        # Divisions may differ in the last place, and so may what is rounded after one.
+        relative, absolute = _TOLERANCES[name]
+        theirs: Any = record.vector[name]
+        assert ours.tolist() == pytest.approx(theirs, rel=relative, abs=absolute), name
+
+
+def _is_too_large(value: FloatArray) -> bool:
+    """Say whether a component is infinite as float16, which pgvector refuses."""
+    return bool((np.abs(value) >= 65_520).any())
+
+
+def test_a_sparse_vector_is_sorted_and_has_each_index_once() -> None:
+    """The inverted index has one row per entry."""
+    table = VectorTable("s", Identifier(("s", "vectors_1_0")), VectorSpec(VectorKind.SPARSE), "x")
+    value = SparseVector(np.array([9, 2], np.uint32), np.array([1, 0], np.float32))
+    kept = stored(table, value)
+    assert isinstance(kept, SparseVector)
+    assert kept.indices.tolist() == [2, 9]
+    assert kept.values.tolist() == [0, 1]
+    twice = SparseVector(np.array([9, 2, 9], np.uint32), np.ones(3, np.float32))
+    with pytest.raises(WrongInput, match="must be unique"):
+        stored(table, twice)

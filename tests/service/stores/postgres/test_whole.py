@@ -220,8 +220,9 @@ async def test_what_cannot_be_mirrored_goes_on_in_the_source_alone(
     state = CollectionState("c", Stage.DUALWRITE)
     intent = _intent(state)
     await log.intend(intent, state, owner=owner)
-    sparse = CreateCollection.model_validate({"vectors": {}, "sparse_vectors": {"s": {}}})
-    assert await _settled(log, intent, owner, Description(sparse), is_made=True) is Ended.DONE
+    params = {"size": 4, "distance": "Dot", "datatype": "turbo4"}
+    turbo = CreateCollection.model_validate({"vectors": params})
+    assert await _settled(log, intent, owner, Description(turbo), is_made=True) is Ended.DONE
     assert (await current(control)).stage is Stage.OFF
     assert not await _pending(database)
 
