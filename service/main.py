@@ -45,6 +45,7 @@ from service.proxy.collections import WholeCollections
 from service.proxy.freezing import FreezeQueue
 from service.proxy.passing import Passer
 from service.proxy.proxy import Proxy
+from service.queries.strict import StrictMode
 from service.stages import Side, compares
 from service.stores.postgres import catalog, hnsw
 from service.stores.postgres.collections import PgCollections
@@ -52,6 +53,7 @@ from service.stores.postgres.database import Database
 from service.stores.postgres.fenced import FencedPgStore
 from service.stores.postgres.jobs import PostgresJobs
 from service.stores.postgres.opening import Opening
+from service.stores.postgres.store import PgStore
 from service.stores.qdrant.client import TURN_SECONDS, QdrantHttp
 from service.stores.qdrant.forward import Forwarder
 from service.stores.qdrant.store import QdrantStore
@@ -165,9 +167,10 @@ async def _wire(settings: Settings, databases: Databases, source: Source | None)
 def _target_app(core: Core) -> ASGIApp:
     """Return the Qdrant API over Postgres: writes carry their epoch and outbox, searches are sampled."""
     plane = core.plane
+    strict = StrictMode()
     authority = TargetAuthority(
-        core.target,
-        FencedPgStore(core.database),
+        PgStore(core.database, strict=strict),
+        FencedPgStore(core.database, strict=strict),
         PgCollections(core.database),
         plane,
         core.whole,

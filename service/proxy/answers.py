@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote, unquote
 
+import orjson
 from starlette.types import ASGIApp, Scope
 
 from service.api.qdrant.parameters import parse_parameters
@@ -33,6 +34,14 @@ from service.proxy.routing import Route
 from shadow.reads import ShadowReads
 
 _QUESTION_SECONDS = 1.0
+_MOVES = frozenset(
+    {
+        "abort_resharding", "abort_transfer", "commit_read_hash_ring", "commit_write_hash_ring",
+        "create_sharding_key", "drop_replica", "finish_resharding", "move_shard",
+        "replicate_shard", "restart_transfer", "start_resharding",
+    }
+)  # fmt: skip
+"""What ``POST /collections/{name}/cluster`` can do without taking a point away."""
 _BY_THE_SOURCE = frozenset({Route.PASS, Route.PASS_AND_COMPARE, Route.TARGET_IF_CURRENT})
 """Routes on which the source answers, or does when the target cannot."""
 
@@ -71,6 +80,8 @@ class Answers:
                 await self._from_current_target(exchange, call, state)
             case Route.MIRROR_FROM_SOURCE:
                 await self._mirror(exchange, call, state)
+            case Route.REFUSE if await _keeps_points(exchange, call):
+                await self.passer.forward(exchange)
             case Route.REFUSE:
                 raise Unsupported(
                     f"{call.method} {exchange.path}",
@@ -195,6 +206,17 @@ class Answers:
             message = "the collection's stage changed under the request"
             raise StaleEpoch(message)
         return owing
+
+
+async def _keeps_points(exchange: Exchange, call: Call) -> bool:
+    """Say whether a change of the cluster leaves every point where the mirror knows it."""
+    if (call.method, call.suffix) != ("POST", "cluster"):
+        return False
+    try:
+        wanted = orjson.loads(await exchange.body())
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(wanted, dict) and bool(wanted) and wanted.keys() <= _MOVES
 
 
 def _scope(exchange: Exchange, call: Call, state: CollectionState) -> Scope:

@@ -32,13 +32,16 @@ from service.model.qdrant import SparseVector as SparseInput
 
 def vector_inputs(query: QueryInterface | None) -> Iterator[VectorInput]:
     """Yield everything in a query, without its prefetches, that stands for a vector."""
+    # The most frequent kinds first: to ask whether something is a pydantic model takes a while.
     match query:
+        case list() | int() | str() | UUID():
+            yield query
+        case NearestQuery(nearest=nearest):
+            yield nearest
         case None | OrderByQuery() | FusionQuery() | RrfQuery() | FormulaQuery() | SampleQuery():
             return
         case TextQuery():
             return
-        case NearestQuery(nearest=nearest):
-            yield nearest
         case RecommendQuery(recommend=wanted):
             yield from wanted.positive or []
             yield from wanted.negative or []

@@ -1,17 +1,24 @@
 """The stored vectors that a query names by the ids of their points."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from service.errors import CollectionNotFound, PointNotFound, Unsupported
 from service.model.ids import PointId
-from service.model.points import UNNAMED, Vectors, VectorValue
+from service.model.points import UNNAMED, Record, Vectors, VectorValue
 from service.model.qdrant import PointRequest, Prefetch, QueryRequest
-from service.ports import PointReader
 from service.queries.inputs import as_point_id, vector_inputs
 
 Node: TypeAlias = QueryRequest | Prefetch
+
+
+class Retriever(Protocol):
+    """A store, as far as ids are looked up in it."""
+
+    async def retrieve(self, collection: str, request: PointRequest) -> Sequence[Record]:
+        """Return the points that exist. Raises ``CollectionNotFound``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ def references(node: Node) -> Iterator[Reference]:
 
 
 async def stored_vectors(
-    store: PointReader, collection: str, wanted: list[Reference]
+    store: Retriever, collection: str, wanted: list[Reference]
 ) -> StoredVectors:
     """Read the vectors of all references, one read per collection.
 
@@ -101,7 +108,7 @@ async def stored_vectors(
 
 
 async def _read(
-    store: PointReader, collection: str, other: str | None, request: PointRequest
+    store: Retriever, collection: str, other: str | None, request: PointRequest
 ) -> dict[PointId, Vectors]:
     if other is None or other == collection:
         records = await store.retrieve(collection, request)

@@ -13,6 +13,7 @@ from service.model.qdrant import (
     HasIdCondition,
     HasVectorCondition,
     NearestQuery,
+    PointRequest,
     QueryRequest,
     Sample,
     SampleQuery,
@@ -47,15 +48,16 @@ async def distance_matrix(
     sample = await store.query(collection, _sampling(request, using))
     if len(sample) < 2:  # noqa: PLR2004 - a pair
         return Matrix([], [])
-    sample.sort(key=lambda hit: encode_key(hit.id))
-    ids = [hit.id for hit in sample]
+    ids = sorted((hit.id for hit in sample), key=encode_key)
+    # Not in the sample itself: a vector that the collection does not have is no error when no point has it.
+    wanted = PointRequest(ids=list(ids), with_payload=False, with_vector=[using])
     neighbours: list[Neighbour] = []
-    for point in sample:
-        vector = (point.vectors or {})[using]
-        nearest = await store.query(collection, _nearest(vector, using, ids, limit + 1))
-        neighbours.extend(
-            Neighbour(point.id, hit.id, hit.score) for hit in _others(nearest, point.id, limit)
-        )
+    for point in await store.retrieve(collection, wanted):
+        for vector in (point.vectors or {}).values():
+            nearest = await store.query(collection, _nearest(vector, using, ids, limit + 1))
+            neighbours.extend(
+                Neighbour(point.id, hit.id, hit.score) for hit in _others(nearest, point.id, limit)
+            )
     return Matrix(ids, neighbours)
 
 
@@ -66,8 +68,6 @@ def _sampling(request: SearchMatrixRequest, using: str) -> QueryRequest:
         query=SampleQuery(sample=Sample.RANDOM),
         filter=merged(request.filter, having),
         limit=_SAMPLE if request.sample is None else request.sample,
-        with_payload=False,
-        with_vector=[using],
     )
 
 

@@ -10,6 +10,7 @@ Qdrant.
 from collections.abc import Sequence
 from datetime import date
 from typing import TypeAlias, assert_never
+from uuid import UUID
 
 from service.errors import BadRequest, PointNotFound, Unsupported, WrongInput
 from service.model.points import UNNAMED, VectorValue
@@ -18,10 +19,12 @@ from service.model.qdrant import (
     ContextQuery,
     Direction,
     DiscoverQuery,
+    Document,
     FormulaQuery,
     Fusion,
     FusionQuery,
-    Mmr,
+    Image,
+    InferenceObject,
     NearestQuery,
     OrderBy,
     OrderByQuery,
@@ -33,6 +36,7 @@ from service.model.qdrant import (
     RelevanceFeedbackQuery,
     RrfQuery,
     SampleQuery,
+    SparseVector,
     TextQuery,
     VectorInput,
 )
@@ -56,13 +60,13 @@ from service.model.queries import (
     SumScores,
     VectorScoring,
 )
-from service.ports import PointReader
 from service.queries.examples import average_vector
 from service.queries.formula import compiled
 from service.queries.inputs import as_point_id, given_vector, pairs
 from service.queries.lookups import (
     Node,
     Reference,
+    Retriever,
     StoredVectors,
     children,
     place,
@@ -71,8 +75,10 @@ from service.queries.lookups import (
 )
 
 VectorQuery: TypeAlias = (
-    VectorInput
-    | NearestQuery
+    SparseVector
+    | Document
+    | Image
+    | InferenceObject
     | RecommendQuery
     | DiscoverQuery
     | ContextQuery
@@ -88,7 +94,7 @@ _MOST = 2**62 - 1
 _NOTHING = StoredVectors({})
 
 
-async def resolve(store: PointReader, collection: str, request: QueryRequest) -> ResolvedQuery:
+async def resolve(store: Retriever, collection: str, request: QueryRequest) -> ResolvedQuery:
     """Return the query with everything looked up; without ids in the request nothing is awaited.
 
     Raises ``BadRequest``, ``WrongInput`` and ``PointNotFound`` with Qdrant's texts, and ``Unsupported`` with the path
@@ -180,6 +186,10 @@ class _Node:
         match query:
             case None:
                 return None
+            case list() | int() | str() | UUID():
+                return ByVector(Nearest(self._vector(query, "")), self._using)
+            case NearestQuery():
+                return self._nearest(query)
             case FusionQuery() | RrfQuery():
                 return self._fusion(query)
             case OrderByQuery(order_by=order):
@@ -193,8 +203,6 @@ class _Node:
                 return ByFormula(formula, defaults or {})
             case TextQuery():
                 raise Unsupported(f"{self._path}query.text")
-            case NearestQuery(nearest=nearest, mmr=Mmr() as mmr):
-                return self._by_diversity(nearest, mmr)
             case _:
                 return ByVector(self._by_vector(query), self._using)
 
@@ -221,9 +229,12 @@ class _Node:
         if not children(self._node):
             raise WrongInput(f"Validation failed: cannot apply {what} without prefetches")
 
-    def _by_diversity(self, nearest: VectorInput, mmr: Mmr) -> ByDiversity:
+    def _nearest(self, query: NearestQuery) -> ByVector | ByDiversity:
+        vector, mmr = self._vector(query.nearest, "nearest"), query.mmr
+        if mmr is None:
+            return ByVector(Nearest(vector), self._using)
         return ByDiversity(
-            vector=self._vector(nearest, "nearest"),
+            vector=vector,
             using=self._using,
             diversity=_DIVERSITY if mmr.diversity is None else mmr.diversity,
             candidates=(
@@ -233,8 +244,6 @@ class _Node:
 
     def _by_vector(self, query: VectorQuery) -> VectorScoring:
         match query:
-            case NearestQuery(nearest=nearest):
-                return Nearest(self._vector(nearest, "nearest"))
             case RecommendQuery(recommend=wanted):
                 return self._recommend(wanted)
             case DiscoverQuery(discover=wanted):
@@ -315,7 +324,7 @@ def _check(node: Node) -> None:
             "A query is needed to use the score_threshold. "
             "Can't have score_threshold without defining a query."
         )
-    if isinstance(node.query, FusionQuery | RrfQuery) and node.using:
+    if node.using and isinstance(node.query, FusionQuery | RrfQuery):
         raise BadRequest("Fusion queries cannot be combined with the 'using' field.")
 
 

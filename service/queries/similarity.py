@@ -19,11 +19,12 @@ Similarity: TypeAlias = Callable[[int], FloatArray]
 
 def normalised(value: FloatArray) -> FloatArray:
     """Divide by the length, unless it is (nearly) zero or one; the limits are Qdrant's, on the squared length."""
-    with np.errstate(over="ignore"):  # infinite, then all zeros: so it is in Qdrant
+    # An infinite length makes all zeros: so it is in Qdrant.
+    with np.errstate(over="ignore", invalid="ignore"):
         square = np.dot(value, value)
-    if square < _EPSILON or abs(square - np.float32(1)) <= _UNIT:
-        return value
-    unit: FloatArray = value / np.sqrt(square)
+        if square < _EPSILON or abs(square - np.float32(1)) <= _UNIT:
+            return value
+        unit: FloatArray = value / np.sqrt(square)
     return unit
 
 

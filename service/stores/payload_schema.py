@@ -26,14 +26,18 @@ def parse_schema(schema: Any) -> PayloadSchemaType | PayloadSchemaParams:
 
 def index_info(schema: Any, points: int) -> PayloadIndexInfo:
     """Return what collection info says of one index."""
+    parsed, kind = parse_schema(schema), schema_type(schema)
+    if isinstance(parsed, PayloadSchemaType):
+        return PayloadIndexInfo(data_type=kind, points=points)
+    return PayloadIndexInfo(data_type=kind, params=parsed, points=points)
+
+
+def schema_type(schema: Any) -> PayloadSchemaType:
+    """Return the type in a ``field_schema``; raises ``MalformedBody``."""
     parsed = parse_schema(schema)
     if isinstance(parsed, PayloadSchemaType):
-        return PayloadIndexInfo(data_type=parsed, points=points)
-    return PayloadIndexInfo(
-        data_type=PayloadSchemaType(parsed.model_dump()["type"].value),
-        params=parsed,
-        points=points,
-    )
+        return parsed
+    return PayloadSchemaType(parsed.model_dump()["type"].value)
 
 
 def field_schema(info: PayloadIndexInfo) -> Any:

@@ -57,9 +57,9 @@ def _alone(condition: FieldCondition, payload: Sql, path: Path, *, indexed: bool
     if count is not None and not indexed:
         return has_count(payload, path, count)
     if condition.is_empty is not None:
-        return field_is_empty(payload, path, wanted=condition.is_empty)
+        return field_is_empty(payload, path, wanted=condition.is_empty, indexed=indexed)
     if condition.is_null is not None:
-        return field_is_null(payload, path, wanted=condition.is_null)
+        return field_is_null(payload, path, wanted=condition.is_null, indexed=indexed)
     return None if count is None else has_count(payload, path, count)
 
 

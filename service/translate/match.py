@@ -19,7 +19,7 @@ from service.translate.whole_numbers import is_one_of, is_other
 
 _HYPHENATED = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _UUID = re.compile(
-    rf"[0-9a-f]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|(?-i:urn:uuid:){_HYPHENATED}", re.IGNORECASE
+    rf"[0-9a-f]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|urn:uuid:{_HYPHENATED}", re.IGNORECASE
 )
 
 
@@ -76,7 +76,11 @@ def matches_except(
             payload, path, sql("jsonb_typeof(element.v) <> 'null' AND element.v::text ", other)
         )
     if (found := uuids(index, [value for value in values if isinstance(value, str)])) is not None:
-        return some_element(payload, path, _is_uuid(" <> ALL(", found))
+        return some_element(
+            payload,
+            path,
+            sql("vecferry.uuid(element.v) IS NOT NULL AND ", _is_uuid(" <> ALL(", found)),
+        )
     other_string = '@.type() == "string"' + "".join(f" && @ != {text(value)}" for value in strings)
     if index is not None and index.kind == "keyword":
         return has_element(payload, path, other_string)

@@ -1,7 +1,8 @@
 """``is_empty`` and ``is_null``, as conditions of their own and as tests of a field.
 
 The two differ where a path leads to several values: the condition looks at all of them together, the test of a field
-at one at a time, so that ``is_empty: true`` and ``is_empty: false`` can both hold.
+at one at a time, so that ``is_empty: true`` and ``is_empty: false`` can both hold. A field with a payload index is
+looked at as a whole in both.
 """
 
 from service.translate.jsonpath import has_value
@@ -23,17 +24,21 @@ def is_null(payload: Sql, path: Path) -> Sql:
     return has_value(payload, path, _NULL)
 
 
-def field_is_empty(payload: Sql, path: Path, *, wanted: bool) -> Sql:
+def field_is_empty(payload: Sql, path: Path, *, wanted: bool, indexed: bool) -> Sql:
     """Say whether some value is (not) empty; no value at all is empty."""
+    if wanted and indexed:
+        return is_empty(payload, path)
     if wanted:
         return _nothing_or(payload, path, _EMPTY)
     return has_value(payload, path, f"!({_EMPTY})")
 
 
-def field_is_null(payload: Sql, path: Path, *, wanted: bool) -> Sql:
+def field_is_null(payload: Sql, path: Path, *, wanted: bool, indexed: bool) -> Sql:
     """Say whether some value is (not) null; no value at all is not null."""
     if wanted:
         return is_null(payload, path)
+    if indexed:
+        return negate(is_null(payload, path))
     return _nothing_or(payload, path, f"!({_NULL})")
 
 

@@ -5,9 +5,10 @@ into one element of an array and ``[]`` into all of them.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from service.errors import MalformedBody
 
@@ -53,6 +54,36 @@ def parse_path(text: str) -> Path:
         steps.append(_step(found.groupdict()))
         at = found.end()
     return tuple(steps)
+
+
+def values_at(value: Any, path: Path) -> Iterator[Any]:
+    """Yield the values at the path.
+
+    A key does not step into arrays, ``[]`` and ``[n]`` step into nothing else.
+    """
+    if not path:
+        yield value
+        return
+    step, rest = path[0], path[1:]
+    match step, value:
+        case Key(name), dict() if name in value:
+            yield from values_at(value[name], rest)
+        case Index(at), list() if at < len(value):
+            yield from values_at(value[at], rest)
+        case Each(), list():
+            for element in value:
+                yield from values_at(element, rest)
+        case _:
+            return
+
+
+def elements_at(value: Any, path: Path) -> Iterator[Any]:
+    """Yield what a match on the path is tested against: the values there, an array as its elements (one level)."""
+    for found in values_at(value, path):
+        if isinstance(found, list):
+            yield from found
+        else:
+            yield found
 
 
 def spell(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import LiteralString, TypeAlias
 
 from service.errors import Unsupported
 from service.model.qdrant import DatetimeRange, Range
-from service.translate.jsonpath import has_element, some_element
+from service.translate.jsonpath import elements, has_element
 from service.translate.paths import Path
 from service.translate.payload_index import PayloadIndex
 from service.translate.sql import Argument, Sql, join, sql
@@ -111,10 +111,17 @@ def _decimal(value: Fraction) -> str:
 
 def _of_moments(payload: Sql, path: Path, halves: LiteralString, bounds: Mapping[str, int]) -> Sql:
     """Compare moments, in microseconds or in halves of them (see the SQL function)."""
-    moment = sql("vecferry.moment(element.v, ", halves, ")")
-    tests = [sql(moment, " IS NOT NULL")]
-    tests += [
-        sql(moment, " ", _OPERATORS[name], " ", Argument(bound), "::bigint")
+    tests = [
+        sql("at ", _OPERATORS[name], " ", Argument(bound), "::bigint")
         for name, bound in bounds.items()
     ]
-    return some_element(payload, path, join(" AND ", tests))
+    # The moment is read once, however many bounds there are.
+    return sql(
+        "EXISTS (SELECT FROM ",
+        elements(payload, path),
+        ", LATERAL (SELECT vecferry.moment(element.v, ",
+        halves,
+        ") OFFSET 0) AS moment(at) WHERE ",
+        join(" AND ", tests or [sql("at IS NOT NULL")]),
+        ")",
+    )

@@ -7,6 +7,7 @@ from typing import Any
 from service.errors import Unsupported
 from service.translate.payload_index import PayloadIndex
 from service.translate.sql import Argument, Sql, sql
+from service.translate.stopwords import STOPWORDS
 
 _TOKENIZERS = frozenset({"word", "whitespace", "prefix"})
 
@@ -73,15 +74,23 @@ def _stems(stemmer: Any) -> bool:
 
 
 def _stopwords(given: Any, where: str, *, lowercase: bool) -> tuple[str, ...]:
+    """Return the words that an index leaves out; its own ones are lowered with the tokens, a language's are lower."""
+    languages: list[str]
+    custom: list[str]
     match given:
         case None:
-            return ()
-        case {"languages": [_, *_]} | str():
-            raise Unsupported(
-                where, "needs a language's stop words, which this store does not have"
-            )
+            languages, custom = [], []
+        case str():
+            languages, custom = [given], []
         case Mapping():
-            custom = given.get("custom") or ()
-            return tuple(sorted({word.lower() if lowercase else word for word in custom}))
+            languages, custom = given.get("languages") or [], given.get("custom") or []
         case _:
             raise Unsupported(where, "has stop words that this store cannot read")
+    words = {word.lower() if lowercase else word for word in custom}
+    for language in languages:
+        if language not in STOPWORDS:
+            raise Unsupported(
+                where, f"needs the stop words of {language}, which this store does not have"
+            )
+        words |= STOPWORDS[language]
+    return tuple(sorted(words))

@@ -20,6 +20,7 @@ from shadow.eligible import is_comparable
         ({"query": {"sample": "random"}}, False),
         ({"query": {"fusion": "rrf"}, "prefetch": [{"query": [0.1]}]}, False),
         ({"query": [0.1], "prefetch": {"query": [0.2]}}, False),
+        ({"query": 7, "lookup_from": {"collection": "other"}}, False),
         ({}, False),
     ],
 )

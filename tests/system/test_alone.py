@@ -90,7 +90,7 @@ async def _collections(ask: Tourist, name: str) -> None:
 
 
 def _point(number: int, **payload: Any) -> models.PointStruct:
-    vectors = {
+    vectors: Any = {
         "a": [1.0, float(number)],
         "m": [[1.0, 0.0], [0.0, float(number)]],
         "s": models.SparseVector(indices=[1, number], values=[1.0, 0.5]),

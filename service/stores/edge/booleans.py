@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import qdrant_edge as edge
 
-from service.stores.edge.paths import parse_path, values_at
+from service.translate.paths import elements_at, parse_path, spell
 
 BooleanMatches: TypeAlias = Callable[[str, bool], edge.HasIdCondition]
 """From a payload path and a boolean to the condition that matches the same points."""
@@ -24,7 +24,7 @@ def boolean_matches(shard: edge.EdgeShard) -> BooleanMatches:
         steps = parse_path(path)
         has_some = edge.Filter(must_not=[edge.IsEmptyCondition(path)])
         # The whole field, not the path: selecting `a[1]` would leave a shorter array.
-        field = edge.PayloadSelector.Include([f'"{steps[0]}"'])
+        field = edge.PayloadSelector.Include([spell(steps[:1])])
         found, offset = set(), None
         while True:
             page, offset = shard.scroll(
@@ -33,7 +33,7 @@ def boolean_matches(shard: edge.EdgeShard) -> BooleanMatches:
             found |= {
                 record.id
                 for record in page
-                if any(value is wanted for value in values_at(record.payload, steps))
+                if any(value is wanted for value in elements_at(record.payload, steps))
             }
             if offset is None:
                 return edge.HasIdCondition(found)

@@ -91,7 +91,8 @@ def _condition(condition: Condition, path: str, booleans: BooleanMatches | None)
         case IsNullCondition(is_null=field):
             return edge.IsNullCondition(field.key)
         case SliceCondition(slice=wanted):
-            return edge.SliceCondition(wanted.total, wanted.index)
+            # The binding has it, its stub file does not.
+            return edge.SliceCondition(wanted.total, wanted.index)  # type: ignore[attr-defined]
         case _:
             assert_never(condition)
 

@@ -1,8 +1,8 @@
 """The inner part of a nearest-neighbour search: SELECTs of ``key`` and ``score`` of the best points.
 
 The forms leave the planner one way to go, whatever it thinks of a filter: no index serves an order by a sum, and
-nothing but the index on the vectors avoids the sub-select for each of them. Limits are part of the text: a prepared
-statement whose limit is unknown is planned anew each time, which takes as long as a quarter of the search.
+nothing but the index on the vectors avoids the sub-select for each of them. Limits and settings are part of the text: a
+prepared statement whose limit is unknown is planned anew each time, which takes as long as a quarter of the search.
 """
 
 from dataclasses import dataclass
@@ -32,6 +32,15 @@ class Search:
     query: Argument
     filter: Sql
     selection: Selection
+    proof: Sql = TRUE
+    """A condition without columns that is tested before anything is read."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its statement has no argument but the vector."""
+        asked = self.selection
+        is_whole = asked.among is None and not asked.excluded and not asked.offset
+        return is_whole and self.filter is TRUE and asked.score_threshold is None
 
     @property
     def depth(self) -> int:
@@ -56,6 +65,8 @@ def by_scan(search: Search) -> Sql:
         " AS v",
         points if search.filter is not TRUE else sql(),
         " WHERE ",
+        search.proof,
+        " AND ",
         _condition(search, search.filter),
         " ORDER BY (",
         near,
@@ -76,6 +87,8 @@ def by_graph(search: Search, plan: Graph) -> Sql:
         " AS distance FROM ",
         search.vector.table,
         " AS v WHERE s.ef IS NOT NULL AND s.scan IS NOT NULL AND s.walk IS NOT NULL AND ",
+        search.proof,
+        " AND ",
         _condition(search, _passes(search)),
         " ORDER BY ",
         indexed_distance(search.vector, search.query),
@@ -85,12 +98,12 @@ def by_graph(search: Search, plan: Graph) -> Sql:
     found = sql(
         "SELECT w.key, ",
         metric(search.vector).score(sql("w.distance")),
-        " AS score FROM (SELECT set_config('hnsw.ef_search', ",
-        Argument(str(plan.ef)),
-        ", true) AS ef, set_config('hnsw.iterative_scan', 'relaxed_order', true) AS scan,"
-        " set_config('hnsw.max_scan_tuples', ",
-        Argument(str(plan.walk)),
-        ", true) AS walk OFFSET 0) AS s CROSS JOIN LATERAL (",
+        " AS score FROM (SELECT set_config('hnsw.ef_search', '",
+        number(plan.ef),
+        "', true) AS ef, set_config('hnsw.iterative_scan', 'relaxed_order', true) AS scan,"
+        " set_config('hnsw.max_scan_tuples', '",
+        number(plan.walk),
+        "', true) AS walk OFFSET 0) AS s CROSS JOIN LATERAL (",
         walk,
         ") AS w",
     )

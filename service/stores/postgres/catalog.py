@@ -7,7 +7,7 @@ back). ``vectors_<id>_<n>`` has one row per point that has the vector: a row the
 A vector keeps its number ``n`` as long as the collection lives; the place of a removed one stays empty.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -30,7 +30,9 @@ _HELD = (Datatype.FLOAT32, Datatype.FLOAT16, Datatype.UINT8)
 _SCHEMA = "vecferry_data"
 
 _COLUMNS = """
-    SELECT c.id, c.name, c.config::text, c.vectors, c.payload_schema::text, (
+    SELECT c.id, c.name, c.config::text, c.vectors, c.payload_schema::text, c.xmin::text AS stamp, (
+        SELECT k.epoch FROM vecferry.control k WHERE k.generation = c.id
+    ) AS epoch, (
         SELECT n.nspname::text FROM pg_catalog.pg_extension e
         JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
     ) AS extension
@@ -56,6 +58,10 @@ class CollectionTables:
     vectors: Mapping[str, VectorTable]
     payload_schema: Mapping[str, Any] = field(default_factory=dict)
     """The ``field_schema`` of every field that has a payload index."""
+    stamp: str = ""
+    """Another one after every change of what is said above."""
+    epoch: int | None = None
+    """The epoch of its stage when it was looked up; none for a collection that has no stage."""
 
     @property
     def row(self) -> Row:
@@ -185,44 +191,48 @@ async def drop_tables(conn: Connection, collection_id: int, vectors: int) -> Non
 
 
 async def update(conn: Connection, collection_id: int, config: CreateCollection) -> None:
-    """Store a changed configuration and make and drop tables for the vectors that it adds and lacks.
+    """Store a changed configuration and make and drop tables for the vectors that come and go with it.
 
-    Sizes, distances and types of vectors that stay are what their tables are. The caller holds the collection's row
-    (:func:`get_for_update`). Raises ``Unsupported`` for what the tables cannot hold.
+    One that is something else now has gone and come. The caller holds the collection's row (:func:`get_for_update`).
+    Raises ``Unsupported`` for what the tables cannot hold.
     """
-    tables = await by_id(conn, collection_id)
+    before = await by_id(conn, collection_id)
+    if before is None:
+        return
     wanted = vector_specs(config)
-    if tables is not None and tables.vectors.keys() != wanted.keys():
+    kept = {
+        name
+        for name, vector in before.vectors.items()
+        if name in wanted and vector.fits(wanted[name])
+    }
+    if not kept == before.vectors.keys() == wanted.keys():
         refuse_unsupported(config)
         # Writers hold the row against a drop: they finish first, and later ones see the new vectors.
-        vectors: list[str | None] = await conn.fetchval(
+        numbers: list[str | None] = await conn.fetchval(
             "SELECT vectors FROM vecferry.collections WHERE id = $1 FOR UPDATE", collection_id
         )
-        vectors = [name if name in wanted else None for name in vectors]
-        vectors += sorted(wanted.keys() - tables.vectors.keys())
+        numbers = [name if name in kept else None for name in numbers]
+        numbers += sorted(wanted.keys() - kept)
         await conn.execute(
-            "UPDATE vecferry.collections SET vectors = $2 WHERE id = $1", collection_id, vectors
+            "UPDATE vecferry.collections SET vectors = $2 WHERE id = $1", collection_id, numbers
         )
     await conn.execute(
         "UPDATE vecferry.collections SET config = $2 WHERE id = $1",
         collection_id,
         config.model_dump(mode="json", exclude_none=True),
     )
-    if tables is not None:
-        await _follow(conn, tables)
+    await _follow(conn, before, kept)
 
 
-async def _follow(conn: Connection, before: CollectionTables) -> None:
-    """Make and drop the tables of the vectors that have come and gone."""
-    after = await by_id(conn, before.id)
-    if after is None or after.vectors.keys() == before.vectors.keys():
-        return
+async def _follow(conn: Connection, before: CollectionTables, kept: Container[str]) -> None:
+    """Drop and make the tables of the vectors that have gone and come."""
     for name, vector in before.vectors.items():
-        if name not in after.vectors:
+        if name not in kept:
             for table in vector.tables:
                 await conn.execute(f"DROP TABLE {table.quoted()}")
-    for name, vector in after.vectors.items():
-        if name not in before.vectors:
+    after = await by_id(conn, before.id)
+    for name, vector in after.vectors.items() if after is not None else ():
+        if name not in kept:
             await conn.execute(vector_definition(vector).render()[0])
 
 
@@ -282,18 +292,22 @@ def _tables(row: Mapping[str, Any]) -> CollectionTables:
         tuple(row["vectors"]),
         row["payload_schema"],
         row["extension"],
+        row["stamp"],
+        row["epoch"],
     )
 
 
 # Every request looks the collection up; its configuration is parsed once.
 @lru_cache(maxsize=1024)
-def _parsed(  # noqa: PLR0917 - the columns
+def _parsed(  # noqa: PLR0913, PLR0917 - the columns
     collection_id: int,
     name: str,
     config: str,
     vectors: tuple[str | None, ...],
     payload_schema: str,
     extension: str,
+    stamp: str,
+    epoch: int | None,
 ) -> CollectionTables:
     request = CreateCollection.model_validate_json(config)
     specs = vector_specs(request)
@@ -313,6 +327,8 @@ def _parsed(  # noqa: PLR0917 - the columns
             if vector is not None
         },
         payload_schema=orjson.loads(payload_schema),
+        stamp=stamp,
+        epoch=epoch,
     )
 
 

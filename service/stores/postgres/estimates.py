@@ -4,21 +4,17 @@ It decides how fast an answer comes, never what it is: nobody has to be told whe
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.database import Connection
 from service.stores.postgres.hnsw import has_index
+from service.stores.postgres.kept import Kept
 from service.translate.sql import Argument, Sql, sql
 
-_Value = TypeVar("_Value")
-
 _SECONDS = 30.0
-_KEPT = 4_096
 _SAMPLED_ROWS = 1_000.0
 # What was written together lies together: a sample from fewer pages would miss it or be full of it. Before the first
 # ANALYZE, when the number of rows is unknown, that is the sample.
@@ -44,8 +40,8 @@ class Estimates:
     def __init__(
         self, *, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._indexed: _Kept[bool] = _Kept(seconds, clock)
-        self._shares: _Kept[Share] = _Kept(seconds, clock)
+        self._indexed: Kept[bool] = Kept(seconds=seconds, clock=clock)
+        self._shares: Kept[Share] = Kept(seconds=seconds, clock=clock)
 
     async def is_indexed(self, conn: Connection, vector: VectorTable) -> bool:
         """Say whether the vector has had a complete HNSW index a moment ago."""
@@ -87,25 +83,3 @@ async def _sampled(conn: Connection, tables: CollectionTables, wanted: Sql) -> S
     sampled, matching = found["sampled"], found["matching"]
     points = known if known > 0 else sampled / (percent / 100.0)
     return Share(int(points), matching / sampled if sampled else 0.0)
-
-
-class _Kept(Generic[_Value]):
-    """The values last used, forgotten after a while."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
-        self._seconds = seconds
-        self._clock = clock
-        self._values: OrderedDict[str, tuple[float, _Value]] = OrderedDict()
-
-    def get(self, key: str) -> _Value | None:
-        until, value = self._values.get(key, (0.0, None))
-        if value is None or until < self._clock():
-            return None
-        self._values.move_to_end(key)
-        return value
-
-    def put(self, key: str, value: _Value) -> None:
-        self._values[key] = (self._clock() + self._seconds, value)
-        self._values.move_to_end(key)
-        while len(self._values) > _KEPT:
-            self._values.popitem(last=False)

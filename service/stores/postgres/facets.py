@@ -1,31 +1,36 @@
 """Facets: the values of an indexed payload field with the number of points that have each."""
 
+from collections.abc import Iterable
+
 from service.errors import WrongInput
 from service.model.points import FacetHit
 from service.model.qdrant import FacetRequest
 from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
-from service.stores.postgres.indexed_values import ValueKind, field_values, index_on
+from service.stores.postgres.indexed_values import FieldValues, ValueKind, field_values, index_on
 from service.stores.postgres.reads import refuse_shard_key
 from service.translate.filters import filter_sql
-from service.translate.sql import Argument, Sql, join, sql
+from service.translate.sql import TRUE, Argument, Sql, join, sql
 
 _HITS = 10
 _COUNTED = frozenset({ValueKind.KEYWORD, ValueKind.UUID, ValueKind.BOOL})
 
 
 async def facet(
-    conn: Connection, tables: CollectionTables, request: FacetRequest
+    conn: Connection, tables: CollectionTables, request: FacetRequest, proof: Sql = TRUE
 ) -> list[FacetHit]:
     """Return the most frequent values, of equal counts the smaller first; always exact.
 
+    The statement tests ``proof``, a condition without columns.
     Raises ``WrongInput`` when the field has no index of keywords, integers, booleans or UUIDs.
     """
     refuse_shard_key(request.shard_key)
     kind = _kind(tables, request.key)
     limit = _HITS if request.limit is None else request.limit
-    found = await rows.fetch(conn, _statement(tables, request, kind, limit))
+    condition = sql(proof, " AND ", filter_sql(request.filter, tables.row))
+    parts = field_values(tables, request.key, kind, condition)
+    found = await rows.fetch(conn, _statement(parts, limit))
     if kind is ValueKind.UUID:
         return [FacetHit(str(row["value"]), row["points"]) for row in found]
     return [FacetHit(row["value"], row["points"]) for row in found]
@@ -42,9 +47,7 @@ def _kind(tables: CollectionTables, key: str) -> ValueKind:
     )
 
 
-def _statement(tables: CollectionTables, request: FacetRequest, kind: ValueKind, limit: int) -> Sql:
-    condition = filter_sql(request.filter, tables.row)
-    parts = field_values(tables, request.key, kind, condition)
+def _statement(parts: Iterable[FieldValues], limit: int) -> Sql:
     return sql(
         "SELECT field.value, count(*) AS points FROM (",
         join(" UNION ALL ", (part.query for part in parts)),

@@ -8,6 +8,7 @@ from service.errors import StaleEpoch
 from service.model.operations import Operation, UpdateResult
 from service.protocol.ledger import Intent
 from service.protocol.target_writes import FencedStore
+from service.queries.strict import StrictMode
 from service.stages import Side
 from service.stores.postgres import intents
 from service.stores.postgres.catalog import CollectionTables
@@ -20,8 +21,9 @@ _EPOCH = "SELECT epoch FROM vecferry.control WHERE generation = $1 FOR SHARE"
 class FencedPgStore:
     """``FencedStore`` over ``PgStore``'s write hook: check and outbox share the write's transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, strict: StrictMode | None = None) -> None:
         self._database = database
+        self._strict = strict
 
     async def apply_fenced(
         self,
@@ -51,7 +53,7 @@ class FencedPgStore:
                 message = "the collection's stage changed under the request"
                 raise StaleEpoch(message)
 
-        store = PgStore(self._database, on_write=fence)
+        store = PgStore(self._database, on_write=fence, strict=self._strict)
         result = await store.apply(collection, operation, wait=True)
         return result, held
 

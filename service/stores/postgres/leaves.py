@@ -3,36 +3,55 @@
 from collections.abc import Mapping, Sequence
 
 from service.model.ids import PointId
-from service.model.points import Hit
-from service.model.qdrant import Distance, Filter, PayloadSchemaType
-from service.model.queries import ByField, ByVector, Nearest
+from service.model.points import Hit, Record
+from service.model.qdrant import Distance, Filter, PayloadSchemaType, PointRequest
+from service.model.queries import ByField, ByVector, Nearest, ResolvedQuery
+from service.queries.execute import takes_several_reads
 from service.queries.leaves import Leaves, Selection
+from service.queries.lookups import Retriever
 from service.stores.configuration import VectorKind
 from service.stores.payload_schema import index_info
-from service.stores.postgres import nearest, ordered, reads, scored
+from service.stores.postgres import catalog, nearest, ordered, reads, scored
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 from service.stores.postgres.estimates import Estimates
 from service.stores.postgres.vectors import vector_table
 from service.translate.paths import Path, parse_path
+from service.translate.sql import TRUE, Sql
 
 
 class PgLeaves:
     """``Leaves`` over one connection; reads that must agree need a transaction around them."""
 
     def __init__(
-        self, conn: Connection, tables: CollectionTables, estimates: Estimates | None = None
+        self,
+        conn: Connection,
+        tables: CollectionTables,
+        estimates: Estimates | None = None,
+        proof: Sql = TRUE,
     ) -> None:
+        """``proof`` is for what :meth:`proves`; nothing else may be asked then."""
         self._conn = conn
         self._tables = tables
         self._estimates = estimates
+        self._proof = proof
+
+    def proves(self, query: ResolvedQuery) -> bool:
+        """Say whether the query is one read that tests the proof."""
+        scoring = query.scoring
+        if takes_several_reads(query) or not isinstance(scoring, ByVector):
+            return False
+        return self._is_nearest(scoring)
+
+    def _is_nearest(self, wanted: ByVector) -> bool:
+        kind = vector_table(self._tables, wanted.using).kind
+        return isinstance(wanted.scoring, Nearest) and kind is VectorKind.DENSE
 
     async def by_vector(self, wanted: ByVector, selection: Selection) -> list[Hit]:
         """Return the points with the best scores."""
-        table = vector_table(self._tables, wanted.using)
-        if isinstance(wanted.scoring, Nearest) and table.spec.kind is VectorKind.DENSE:
+        if self._is_nearest(wanted):
             return await nearest.nearest(
-                self._conn, self._tables, wanted, selection, self._estimates
+                self._conn, self._tables, wanted, selection, self._estimates, proof=self._proof
             )
         return await scored.scored(self._conn, self._tables, wanted, selection)
 
@@ -62,6 +81,23 @@ class PgLeaves:
         """Return the types of the payload indexes."""
         schema = self._tables.payload_schema
         return {parse_path(name): index_info(given, 0).data_type for name, given in schema.items()}
+
+
+class PgLookups:
+    """``Retriever`` over one connection, for the vectors that a query names; ``known`` are collections read before."""
+
+    def __init__(self, conn: Connection, known: Mapping[str, CollectionTables]) -> None:
+        self._conn = conn
+        self._known = known
+
+    async def retrieve(self, collection: str, request: PointRequest) -> Sequence[Record]:
+        """Return the points that exist."""
+        tables = self._known.get(collection) or await catalog.get(self._conn, collection)
+        return await reads.retrieve(self._conn, tables, request)
+
+
+def _proves_retriever(lookups: PgLookups) -> Retriever:
+    return lookups
 
 
 def _proves_port(leaves: PgLeaves) -> Leaves:

@@ -1,14 +1,16 @@
 """Nearest-neighbour search of dense vectors, the way that its plan says. Whichever it is, no answer is short."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Self
 
 from service.model.points import Hit
 from service.model.queries import ByVector, Nearest
 from service.queries.leaves import Selection
 from service.stores.postgres import rows
 from service.stores.postgres.candidates import Search, by_graph, by_scan
-from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.database import Connection
 from service.stores.postgres.distances import metric
 from service.stores.postgres.estimates import Estimates
@@ -26,7 +28,7 @@ from service.stores.postgres.shapes import Shape, shape
 from service.stores.postgres.vectors import stored, vector_table
 from service.translate.filters import filter_sql
 from service.translate.indexed import is_served
-from service.translate.sql import TRUE, Argument, Sql
+from service.translate.sql import TRUE, Argument, Identifier, Sql
 
 
 async def nearest(
@@ -35,13 +37,16 @@ async def nearest(
     wanted: ByVector,
     selection: Selection,
     estimates: Estimates | None = None,
+    *,
+    proof: Sql = TRUE,
 ) -> list[Hit]:
     """Return the points of a dense vector nearest to a given one, best first, ties by key.
 
     ``limit`` of them if so many match, less only those that the threshold turns away. ``estimates`` are those of the
-    database; without them everything is measured anew. Raises ``WrongInput`` for a vector that does not fit.
+    database; without them everything is measured anew. The statement tests ``proof``, a condition without columns,
+    before it reads. Raises ``WrongInput`` for a vector that does not fit.
     """
-    search = search_of(tables, wanted, selection)
+    search = search_of(tables, wanted, selection, proof)
     answer = shape(tables, selection.with_payload, selection.with_vector)
     plan = await chosen(conn, search, estimates or Estimates())
     found = await _run(conn, search, plan, answer)
@@ -51,7 +56,9 @@ async def nearest(
     return hits(found, answer)
 
 
-def search_of(tables: CollectionTables, wanted: ByVector, selection: Selection) -> Search:
+def search_of(
+    tables: CollectionTables, wanted: ByVector, selection: Selection, proof: Sql = TRUE
+) -> Search:
     """Return the search with everything translated. Raises ``WrongInput`` and ``Unsupported``."""
     if not isinstance(wanted.scoring, Nearest):
         raise TypeError("only the nearest are found here")
@@ -62,6 +69,7 @@ def search_of(tables: CollectionTables, wanted: ByVector, selection: Selection) 
         query=Argument(stored(table, wanted.scoring.vector)),
         filter=filter_sql(selection.filter, tables.row),
         selection=selection,
+        proof=proof,
     )
 
 
@@ -103,4 +111,44 @@ def statement(search: Search, plan: Plan, answer: Shape) -> Sql:
 async def _run(
     conn: Connection, search: Search, plan: Plan, answer: Shape
 ) -> list[Mapping[str, Any]]:
-    return await rows.fetch(conn, statement(search, plan, answer))
+    if not search.is_plain:
+        return await rows.fetch(conn, statement(search, plan, answer))
+    text = _plain_text(_Plain.of(search, plan, answer))
+    found: list[Mapping[str, Any]] = await conn.fetch(text, search.query.value)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """What the text of a plain search's statement depends on: all but the vector that it is for."""
+
+    points: Identifier
+    vector: VectorTable
+    limit: int
+    plan: Plan
+    has_payload: bool
+    read: tuple[VectorTable, ...] | None
+    proof: tuple[object, ...]
+    example: Search = field(compare=False)
+    answer: Shape = field(compare=False)
+
+    @classmethod
+    def of(cls, search: Search, plan: Plan, answer: Shape) -> Self:
+        return cls(
+            points=search.tables.points,
+            vector=search.vector,
+            limit=search.depth,
+            plan=plan,
+            has_payload=answer.payload is not None,
+            read=answer.vectors,
+            proof=search.proof.parts,
+            example=search,
+            answer=answer,
+        )
+
+
+# Putting a statement together costs more than the rest of a search does on our side.
+@lru_cache(maxsize=1024)
+def _plain_text(form: _Plain) -> str:
+    text, _ = statement(form.example, form.plan, form.answer).render()
+    return text

@@ -78,31 +78,36 @@ async def whole_points(
 
 
 async def retrieve(
-    conn: Connection, tables: CollectionTables, request: PointRequest
+    conn: Connection, tables: CollectionTables, request: PointRequest, proof: Sql = TRUE
 ) -> list[Record]:
-    """Return the points that exist, in the request's order, duplicates once."""
+    """Return the points that exist, in the request's order, duplicates once.
+
+    This and the other reads that take a ``proof``, a condition without columns, test it in their statement.
+    """
     refuse_shard_key(request.shard_key)
     wanted = shape(tables, request.with_payload, request.with_vector)
     keys = list(dict.fromkeys(encode_key(point_id_of(given)) for given in request.ids))
-    found = await _select(conn, tables, wanted, _among(keys), sql())
+    found = await _select(conn, tables, wanted, sql(proof, " AND ", _among(keys)), sql())
     records = {row["key"]: _record(row, wanted) for row in found}
     return [records[key] for key in keys if key in records]
 
 
-async def scroll(conn: Connection, tables: CollectionTables, request: ScrollRequest) -> Page:
+async def scroll(
+    conn: Connection, tables: CollectionTables, request: ScrollRequest, proof: Sql = TRUE
+) -> Page:
     """Return the page that begins at ``offset``, in key order, or the first points in the order of a field."""
     refuse_shard_key(request.shard_key)
     with_payload = True if request.with_payload is None else request.with_payload
     wanted = shape(tables, with_payload, request.with_vector)
     limit = _PAGE if request.limit is None else request.limit
     if request.order_by is not None:
-        return await _ordered_page(conn, tables, request, wanted, limit)
+        return await _ordered_page(conn, tables, request, wanted, limit, proof)
     start = (
         TRUE
         if request.offset is None
         else sql("p.key >= ", Argument(encode_key(point_id_of(request.offset))), "::bytea")
     )
-    condition = sql(start, " AND ", filter_sql(request.filter, tables.row))
+    condition = sql(proof, " AND ", start, " AND ", filter_sql(request.filter, tables.row))
     # One more than asked for: it is where the next page begins.
     tail = sql(" ORDER BY p.key LIMIT ", Argument(limit + 1), "::bigint")
     found = await _select(conn, tables, wanted, condition, tail)
@@ -110,8 +115,13 @@ async def scroll(conn: Connection, tables: CollectionTables, request: ScrollRequ
     return Page(_records(found[:limit], wanted), following)
 
 
-async def _ordered_page(
-    conn: Connection, tables: CollectionTables, request: ScrollRequest, wanted: Shape, limit: int
+async def _ordered_page(  # noqa: PLR0917
+    conn: Connection,
+    tables: CollectionTables,
+    request: ScrollRequest,
+    wanted: Shape,
+    limit: int,
+    proof: Sql,
 ) -> Page:
     if request.offset is not None:
         raise WrongInput(_OFFSET_REFUSED)
@@ -123,19 +133,23 @@ async def _ordered_page(
         order.direction or Direction.ASC,
         start.isoformat() if isinstance(start, date) else start,
     )
-    condition = filter_sql(request.filter, tables.row)
+    condition = sql(proof, " AND ", filter_sql(request.filter, tables.row))
     statement = ordered.statement(tables, field, condition, wanted, limit=limit)
     found = await rows.fetch(conn, statement)
     return Page([_record(row, wanted, row["order_value"]) for row in found], None)
 
 
-async def count(conn: Connection, tables: CollectionTables, request: CountRequest) -> int:
+async def count(
+    conn: Connection, tables: CollectionTables, request: CountRequest, proof: Sql = TRUE
+) -> int:
     """Return the exact number of points that match, also when an estimate would do."""
     refuse_shard_key(request.shard_key)
     statement = sql(
         "SELECT count(*) AS n FROM ",
         tables.points,
         " AS p WHERE NOT p.deleted AND ",
+        proof,
+        " AND ",
         filter_sql(request.filter, tables.row),
     )
     [row] = await rows.fetch(conn, statement)

@@ -129,7 +129,7 @@ def _similarities(
         columns = [_similarity(table, vector) for vector in dense]
     else:
         sparse = [vector for vector in asked if isinstance(vector, SparseVector)]
-        overlapping = sql("(", overlaps(tables, table, sparse, selection.params), ")")
+        overlapping = sql("(", overlaps(tables, table, sparse, selection), ")")
         if isinstance(scoring, Nearest):
             source = sql(overlapping, " AS v")
             columns = [single(sql("v.s0"))]

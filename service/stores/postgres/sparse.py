@@ -5,8 +5,10 @@ Source of the IDF: Qdrant, lib/segment/src/data_types/query_context.rs.
 
 from collections.abc import Sequence
 
+from service.model.ids import encode_key
 from service.model.points import SparseVector
 from service.model.qdrant import Filter, IdfCorpusParams, SearchParams
+from service.queries.leaves import Selection
 from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.similarity import single
 from service.translate.filters import filter_sql
@@ -17,25 +19,32 @@ def overlaps(
     tables: CollectionTables,
     table: VectorTable,
     asked: Sequence[SparseVector],
-    params: SearchParams | None,
+    selection: Selection,
 ) -> Sql:
     """Return a SELECT of ``key`` and the similarities ``s0``, ``s1`` … of all vectors that share an index.
 
-    They are ``double precision``, NULL for one of the ``asked`` vectors (in stored form) that shares none.
+    They are ``double precision``, NULL for one of the ``asked`` vectors (in stored form) that shares none. Of the
+    selection only ``params`` and ``among`` count: few points are looked up one by one.
     """
     products = sql("sum(e.weight::double precision * a.weight)")
     columns = (
         sql(", ", products, " FILTER (WHERE a.example = ", number(at), ") AS s", number(at))
         for at, _ in enumerate(asked)
     )
+    among = sql()
+    if selection.among is not None:
+        keys = Argument([encode_key(point_id) for point_id in selection.among])
+        among = sql(" AND e.key = ANY(", keys, "::bytea[])")
     return sql(
         "SELECT e.key",
         *columns,
         " FROM (",
-        _entries(tables, table, asked, params),
+        _entries(tables, table, asked, selection.params),
         ") AS a JOIN ",
         table.postings,
-        " AS e ON e.dim = a.dim GROUP BY e.key",
+        " AS e ON e.dim = a.dim",
+        among,
+        " GROUP BY e.key",
     )
 
 

@@ -1,8 +1,10 @@
 """A whole store on Postgres."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from contextlib import suppress
+from typing import TypeAlias, TypeVar
 
+from service import epochs
 from service.model.operations import (
     CreateIndex,
     CreateVector,
@@ -10,6 +12,7 @@ from service.model.operations import (
     DeleteVector,
     Operation,
     UpdateResult,
+    Upsert,
 )
 from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
@@ -25,11 +28,11 @@ from service.model.qdrant import (
     ScrollRequest,
     UpdateCollection,
 )
-from service.model.queries import ResolvedQuery
 from service.ports import VectorStore
 from service.protocol.description import DescriptionOperation, applied
 from service.queries.execute import execute, takes_several_reads
 from service.queries.resolve import resolve
+from service.queries.strict import Read, StrictMode, check_points_count, counts_points
 from service.steps import Step, reached
 from service.stores.configuration import collection_config, updated
 from service.stores.postgres import (
@@ -46,14 +49,22 @@ from service.stores.postgres import (
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.estimates import Estimates
-from service.stores.postgres.leaves import PgLeaves
+from service.stores.postgres.known import Changed, Known, is_unchanged
+from service.stores.postgres.leaves import PgLeaves, PgLookups
+from service.translate.sql import TRUE, Sql
 
 WriteHook: TypeAlias = Callable[[Connection, CollectionTables, Sequence[bytes]], Awaitable[None]]
 """Called inside a write's transaction, its keys locked and nothing written yet; what it raises undoes the write."""
 
+_Request = TypeVar("_Request", PointRequest, ScrollRequest, CountRequest, FacetRequest)
+_Answer = TypeVar("_Answer")
+
 
 class PgStore:
-    """``VectorStore`` on the managed tables."""
+    """``VectorStore`` on the managed tables.
+
+    With ``strict`` it refuses what a collection's strict mode forbids: so the store does that clients are served from.
+    """
 
     def __init__(
         self,
@@ -61,11 +72,14 @@ class PgStore:
         *,
         on_write: WriteHook | None = None,
         index_min_rows: int = 10_000,
+        strict: StrictMode | None = None,
     ) -> None:
         self._database = database
         self._on_write = on_write
         self._index_min_rows = index_min_rows
+        self._strict = strict
         self._estimates = Estimates()
+        self._known = Known()
 
     async def collections(self) -> list[str]:
         """Return the names of all collections, sorted."""
@@ -115,6 +129,8 @@ class PgStore:
             # own: to hold that one first would be the way round in which the two wait for each other.
             read = catalog.get_shared if self._on_write is None else catalog.get
             tables = await read(conn, collection)
+            if self._strict is not None:
+                await self._check_write(conn, tables, operation, self._strict)
             keys = await writes.resolve(conn, tables, operation)
             await writes.lock(conn, tables.id, keys)
             if self._on_write is not None:
@@ -123,6 +139,21 @@ class PgStore:
             if self._on_write is not None:
                 reached(Step.OUTBOX_WRITTEN)
         return UpdateResult(number)
+
+    async def _check_write(
+        self, conn: Connection, tables: CollectionTables, operation: Operation, strict: StrictMode
+    ) -> None:
+        config = tables.config
+        strict.check_write(tables.name, config, tables.payload_schema, operation)
+        if isinstance(operation, Upsert) and counts_points(config):
+            check_points_count(config, await reads.count(conn, tables, CountRequest()))
+
+    async def _readable(self, conn: Connection, name: str, request: Read) -> CollectionTables:
+        """Return the tables of a collection that allows the request."""
+        tables = await catalog.get(conn, name)
+        if self._strict is not None:
+            self._strict.check_read(tables.name, tables.config, tables.payload_schema, request)
+        return tables
 
     async def _describe(self, collection: str, operation: DescriptionOperation) -> int:
         async with self._database.transaction() as conn:
@@ -147,23 +178,35 @@ class PgStore:
 
     async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
         """Return the points that exist, in the request's order, duplicates once."""
-        async with self._database.connection() as conn:
-            return await reads.retrieve(conn, await catalog.get(conn, collection), request)
+        return await self._read(collection, request, reads.retrieve)
 
     async def scroll(self, collection: str, request: ScrollRequest) -> Page:
-        """Return a page in id order."""
-        async with self._database.connection() as conn:
-            return await reads.scroll(conn, await catalog.get(conn, collection), request)
+        """Return a page in id order, or in the order of a field."""
+        return await self._read(collection, request, reads.scroll)
 
     async def count(self, collection: str, request: CountRequest) -> int:
         """Return the number of points that match."""
-        async with self._database.connection() as conn:
-            return await reads.count(conn, await catalog.get(conn, collection), request)
+        return await self._read(collection, request, reads.count)
 
     async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
         """Return the values of a field with their counts, the most frequent first."""
+        return await self._read(collection, request, facets.facet)
+
+    async def _read(
+        self,
+        collection: str,
+        request: _Request,
+        read: Callable[[Connection, CollectionTables, _Request, Sql], Awaitable[_Answer]],
+    ) -> _Answer:
+        """Read with one statement; it proves what was known of the collection, else the catalogue is asked first."""
         async with self._database.connection() as conn:
-            return await facets.facet(conn, await catalog.get(conn, collection), request)
+            tables = self._known.get(collection)
+            if tables is not None and tables.config.strict_mode_config is None:
+                with suppress(Changed), self._known.trusted(collection):
+                    return await read(conn, tables, request, is_unchanged(collection, tables))
+            tables = await self._readable(conn, collection, request)
+            self._known.put(collection, tables)
+            return await read(conn, tables, request, TRUE)
 
     async def aliases(self) -> dict[str, str]:
         """Return the collection that every alias stands for."""
@@ -178,16 +221,36 @@ class PgStore:
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""
-        wanted = await resolve(self, collection, request)
         async with self._database.connection() as conn:
+            with suppress(Changed):
+                return await self._by_known(conn, collection, request)
+            tables = await self._readable(conn, collection, request)
+            self._known.put(collection, tables)
+            lookups = PgLookups(conn, {collection: tables, tables.name: tables})
+            wanted = await resolve(lookups, tables.name, request)
+            leaves = PgLeaves(conn, tables, self._estimates)
             if not takes_several_reads(wanted):
-                return await self._execute(conn, collection, wanted)
+                return await execute(wanted, leaves)
             async with conn.transaction(isolation="repeatable_read", readonly=True):
-                return await self._execute(conn, collection, wanted)
+                return await execute(wanted, leaves)
 
-    async def _execute(self, conn: Connection, collection: str, wanted: ResolvedQuery) -> list[Hit]:
-        tables = await catalog.get(conn, collection)
-        return await execute(wanted, PgLeaves(conn, tables, self._estimates))
+    async def _by_known(
+        self, conn: Connection, collection: str, request: QueryRequest
+    ) -> list[Hit]:
+        """Answer without a look into the catalogue. Raises ``Changed`` where that cannot be."""
+        tables = self._known.get(collection)
+        if tables is None or tables.config.strict_mode_config is not None:
+            raise Changed
+        with self._known.trusted(collection):
+            wanted = await resolve(PgLookups(conn, {}), collection, request)
+            proof = is_unchanged(collection, tables)
+            leaves = PgLeaves(conn, tables, self._estimates, proof)
+            if leaves.proves(wanted):
+                hits = await execute(wanted, leaves)
+                if tables.epoch is not None:
+                    epochs.prove(tables.epoch)
+                return hits
+        raise Changed
 
 
 def _proves_port(store: PgStore) -> VectorStore:

@@ -40,6 +40,12 @@ class VectorTable:
         """What the table holds."""
         return self.spec.kind
 
+    def fits(self, spec: VectorSpec) -> bool:
+        """Say whether the table holds what such a vector would; weights of sparse ones are made when they are read."""
+        if spec.kind is VectorKind.SPARSE:
+            return self.kind is VectorKind.SPARSE
+        return self.spec == spec
+
     @property
     def is_half(self) -> bool:
         """Whether components are kept in 16 bits, which hold a float16 and 0 … 255 exactly."""

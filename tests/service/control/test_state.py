@@ -22,6 +22,16 @@ def test_an_alias_stands_for_its_collection() -> None:
     assert (view.physical("alias"), view.physical("other")) == ("physical", "other")
 
 
+def test_each_alias_is_by_the_word_of_the_store_that_is_right() -> None:
+    """The other store has a copy, which may be old; what it alone has of a moved collection is nothing."""
+    live = CollectionState("live", Stage.LIVE, 1, epoch=3, aliases=frozenset({"ours", "both"}))
+    dual = CollectionState("dual", Stage.DUALWRITE, 2, epoch=1, aliases=frozenset({"copy"}))
+    view = _view(live, dual, theirs="dual", both="live", old="live", unknown="new")
+    assert view.aliases == {"ours": "live", "both": "live", "theirs": "dual", "unknown": "new"}
+    assert [view.is_gone(name) for name in ("old", "both", "copy", "live")] == [True] + [False] * 3
+    assert view.state("old").authority is Side.TARGET
+
+
 def test_one_frozen_collection_is_enough() -> None:
     """The view says that something is frozen as long as any row is."""
     calm = CollectionState("a", Stage.RAMP)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from service.errors import MalformedBody
-from service.model.operations import CreateIndex, DeleteIndex
+from service.model.operations import CreateIndex, CreateVector, DeleteIndex, DeleteVector
 from service.model.qdrant import (
     CreateCollection,
     Disabled,
@@ -17,10 +17,12 @@ from service.model.qdrant import (
 from service.protocol.description import (
     Description,
     TargetStep,
+    applied,
     described,
     index_changes,
     parameter_changes,
     step_on_target,
+    vector_name_changes,
     with_index,
 )
 from tests.fakes import MemoryStore
@@ -28,7 +30,12 @@ from tests.fakes import MemoryStore
 CONFIG = CreateCollection(vectors=VectorParams(size=2, distance=Distance.DOT))
 SMALL = Description(CONFIG)
 LARGE = Description(CreateCollection(vectors=VectorParams(size=3, distance=Distance.DOT)))
+SIZE_2 = {"size": 2, "distance": "Dot"}
 INDEXED = replace(SMALL, payload_schema={"a": "keyword"})
+B = {"size": 3, "distance": "Dot"}
+WITH_B = Description(CreateCollection.model_validate({"vectors": {"": SIZE_2, "b": B}}))
+ONLY_B = Description(CreateCollection.model_validate({"vectors": {"b": B}}))
+NOTHING = Description(CreateCollection.model_validate({"vectors": {}}))
 QUANTIZED = ScalarQuantization.model_validate({"scalar": {"type": "int8"}})
 
 
@@ -40,6 +47,12 @@ QUANTIZED = ScalarQuantization.model_validate({"scalar": {"type": "int8"}})
         (SMALL, None, False, TargetStep.RETIRE),
         (SMALL, SMALL, False, TargetStep.NOTHING),
         (SMALL, INDEXED, False, TargetStep.DESCRIBE),
+        (SMALL, replace(SMALL, aliases=frozenset({"a"})), False, TargetStep.DESCRIBE),
+        (SMALL, WITH_B, False, TargetStep.DESCRIBE),
+        (WITH_B, SMALL, False, TargetStep.DESCRIBE),
+        (WITH_B, ONLY_B, False, TargetStep.DESCRIBE),
+        (SMALL, NOTHING, False, TargetStep.DESCRIBE),
+        (SMALL, ONLY_B, False, TargetStep.REPLACE),
         (SMALL, LARGE, False, TargetStep.REPLACE),
         (SMALL, SMALL, True, TargetStep.REPLACE),
     ],
@@ -49,6 +62,29 @@ def test_what_is_done_on_the_target(
 ) -> None:
     """The present state decides; only who made the collection knows that an equal one is another one."""
     assert step_on_target(held, found, is_made=is_made) is step
+
+
+def test_named_vectors_come_and_go() -> None:
+    """By exactly the operations that lead from one to the other, of every kind."""
+    full = {
+        "vectors": {
+            "": SIZE_2,
+            "half": {**B, "datatype": "float16", "on_disk": True},
+            "multi": {**B, "multivector_config": {"comparator": "max_sim"}},
+        },
+        "sparse_vectors": {"sparse": {"modifier": "idf", "index": {"datatype": "float16"}}},
+    }
+    wanted = Description(CreateCollection.model_validate(full))
+    made = vector_name_changes(wanted.config, WITH_B.config)
+    assert [(type(each), each.name) for each in made] == [
+        (DeleteVector, "b"), (CreateVector, "half"), (CreateVector, "multi"),
+        (CreateVector, "sparse"),
+    ]  # fmt: skip
+    after = WITH_B
+    for operation in made:
+        after = applied(after, operation)
+    assert vector_name_changes(wanted.config, after.config) == []
+    assert step_on_target(after, wanted, is_made=False) is TargetStep.DESCRIBE
 
 
 def test_indexes_are_made_dropped_and_made_anew() -> None:

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from service.errors import CollectionNotFound, SourceUnavailable
 from service.model.ids import PointId
 from service.model.operations import Operation, UpdateResult, Upsert
+from service.model.points import Point
 from service.model.qdrant import (
     CountRequest,
     CreateCollection,
     Distance,
+    PointRequest,
     UpdateStatus,
     VectorParams,
 )
@@ -95,3 +98,37 @@ async def test_without_a_collection_there_is_no_queue() -> None:
     await source.create_collection("c", CONFIG)
     await imposing.drained(source, "c")
     assert source.drained == 1
+
+
+async def test_aliases_and_named_vectors_follow() -> None:
+    """An alias of another collection moves; nothing else of the collections changes."""
+    source = Source()
+    await source.create_collection("c", CONFIG)
+    await source.create_collection("d", CONFIG)
+    source.alias_names = {"old": "c", "moves": "d", "other": "d"}
+    config = {"vectors": {"": {"size": 2, "distance": "Dot"}, "b": {"size": 3, "distance": "Dot"}}}
+    wanted = Description(
+        CreateCollection.model_validate(config), aliases=frozenset({"new", "moves"})
+    )
+    for _ in range(2):
+        await imposing.impose(source, "c", wanted, Anew())
+    assert source.alias_names == {"other": "d", "new": "c", "moves": "c"}
+    found = await imposing.description(source, "c")
+    assert found is not None
+    assert found.aliases == wanted.aliases
+    assert found.config.vectors == wanted.config.vectors
+
+
+async def test_a_vector_that_was_removed_and_made_again_is_empty() -> None:
+    """Also where the source has the same one: it still holds what was removed."""
+    source = Source()
+    named = CreateCollection.model_validate(
+        {"vectors": {"a": {"size": 2, "distance": "Dot"}, "b": {"size": 2, "distance": "Dot"}}}
+    )
+    await source.create_collection("c", named)
+    vector = np.ones(2, np.float32)
+    await source.apply("c", Upsert([Point(1, {"a": vector, "b": vector}, {})]), wait=True)
+    await imposing.impose(source, "c", Description(named), Anew(vectors=frozenset({"b"})))
+    [found] = await source.retrieve("c", PointRequest(ids=[1], with_vector=True))
+    assert found.vectors is not None
+    assert found.vectors.keys() == {"a"}

@@ -26,6 +26,7 @@ from tests.service.wired import wired
 MakeSettings = Callable[..., Settings]
 
 RESULTS: dict[str, object] = {
+    "/collections/c/cluster": True,
     "/aliases": {"aliases": []},
     "/collections/c/points/scroll": {"points": [{"id": 1}], "next_page_offset": None},
     "/collections/c/points/delete": {"operation_id": 1, "status": "completed"},
@@ -140,6 +141,20 @@ async def test_what_would_go_around_the_mirror_is_refused(
     assert answer.status_code == 501
     assert "set its stage to off first" in answer.json()["status"]["error"]
     assert "/collections/c/snapshots/recover" not in bodies
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"move_shard": {}}, 200), ({"drop_sharding_key": {}}, 501), ({}, 501), ([], 501)],
+)
+async def test_shards_of_a_mirrored_collection_may_move(
+    settings: MakeSettings, database: Database, body: object, status: int
+) -> None:
+    """No point changes; what takes points away with their shard does not pass."""
+    await PostgresControl(database).arm("c", CONFIG, actor="test", is_new=True)
+    async with _compressing({}) as url, wired(settings(qdrant_url=url)) as here:
+        answer = await here.client.post("/collections/c/cluster", json=body)
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.RAMP])

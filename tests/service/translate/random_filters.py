@@ -6,7 +6,7 @@ is made of a seeded ``Random``: a Hypothesis strategy of this size would take lo
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 from service.translate.datetimes import parse_datetime
 
@@ -177,8 +177,18 @@ def payload(rng: Random) -> dict[str, Any]:
     return made
 
 
-_PREFIXES = ("", "", "", "a.", "a[].", "a[0].", "a[1].", "b.a[].", "b[].a[].", "a[][].", "b.a.")
-_SUFFIXES = ("", "", "", "", "[]", "[0]", "[][]", "[0][]", "[].lon")
+_PREFIXES = (
+    *[""] * 6,
+    *["a[]."] * 3,
+    "a.",
+    "a[0].",
+    "a[1].",
+    "b.a[].",
+    "b[].a[].",
+    "a[][].",
+    "b.a.",
+)
+_SUFFIXES = (*[""] * 10, "[]", "[]", "[0]", "[][]", "[0][]", "[].lon")
 _OTHER_PATHS = ("a", "a[]", "b", "b.a", 'b."c.d"', '"b"."c.d"', "a[0]", "nowhere")
 
 
@@ -271,45 +281,78 @@ def _clauses(rng: Random, make: Callable[[Random], Any]) -> dict[str, Any]:
 _ARRAYS = ("a", "a", "a[]", "b.a", "b[].a", "b", "a[0]", "g", "nowhere")
 
 
+Make: TypeAlias = Callable[[Random], dict[str, Any]]
+
+
+def _nested(rng: Random, make: Make) -> dict[str, Any]:
+    return {"nested": {"key": rng.choice(_ARRAYS), "filter": _clauses(rng, make)}}
+
+
+def _condition(rng: Random, depth: int, about_point: Make) -> dict[str, Any]:
+    """Return a condition on the payload mostly, or one of conditions when ``depth`` is left."""
+
+    def below(rng: Random) -> dict[str, Any]:
+        return _condition(rng, depth - 1, about_point)
+
+    match rng.randint(0, 11):
+        case 0:
+            return about_point(rng)
+        case 1 | 2 if depth:
+            return _clauses(rng, below)
+        case 3 | 4 if depth:
+            return _nested(rng, lambda rng: _field(rng) if rng.random() < 0.6 else below(rng))
+        case _:
+            return _field(rng)
+
+
 def random_filter(rng: Random, ids: Sequence[int | str], vectors: Sequence[str]) -> dict[str, Any]:
     """Return a filter on points with such ids and vectors of such names."""
 
-    def leaf(rng: Random) -> Any:
-        match rng.randint(0, 9):
-            case 0:
-                return _about_point(rng, ids, vectors)
-            case 1:
-                return _boolean(rng)
-            case _:
-                return _field(rng)
+    def about_point(rng: Random) -> dict[str, Any]:
+        return _about_point(rng, ids, vectors)
 
-    def inside(rng: Random) -> Any:
-        match rng.randint(0, 9):
-            case 0:
-                return _about_point(rng, ids, vectors)
-            case 1:
-                return _clauses(rng, _field)
-            case 2:
-                return nested(rng, _field)
-            case _:
-                return _field(rng)
-
-    def nested(rng: Random, make: Callable[[Random], Any]) -> Any:
-        return {"nested": {"key": rng.choice(_ARRAYS), "filter": _clauses(rng, make)}}
-
-    def any_condition(rng: Random) -> Any:
-        match rng.randint(0, 5):
-            case 0:
-                return _clauses(rng, leaf)
-            case 1:
-                return nested(rng, inside)
-            case _:
-                return leaf(rng)
+    def condition(rng: Random) -> dict[str, Any]:
+        # Not below: inside nested conditions the engine's binding takes True for 1.
+        return _boolean(rng) if rng.random() < 0.07 else _condition(rng, 2, about_point)
 
     # One condition alone tells most of what is wrong with it.
     if rng.random() < 0.5:
-        return {rng.choice(("must", "must", "must_not")): [any_condition(rng)]}
-    return _clauses(rng, any_condition)
+        return {rng.choice(("must", "must", "must_not")): [condition(rng)]}
+    return _clauses(rng, condition)
+
+
+def is_contested(wanted: Any, schema: Mapping[str, Any]) -> bool:
+    """Say whether the engine answers such a filter now one way and now another.
+
+    A string that spells a UUID, sought in a field with an index of numbers: nothing has it when the engine looks it up
+    in the index, and some do when it looks at the points that another condition leaves. A phrase in a text index that
+    keeps no phrases, sought in elements, the same.
+    """
+    match wanted:
+        case {"key": key, "match": {"value": value}}:
+            kind = next((i for k, i in schema.items() if k.endswith(key)), None)
+            kind = kind["type"] if isinstance(kind, dict) else kind
+            return value in _UUID_TEXTS and kind in {"integer", "float", "datetime"}
+        case {"nested": {"filter": inner}}:
+            return _has_phrase(inner) or is_contested(inner, schema)
+        case dict():
+            return any(is_contested(inner, schema) for inner in wanted.values())
+        case list():
+            return any(is_contested(inner, schema) for inner in wanted)
+        case _:
+            return False
+
+
+def _has_phrase(wanted: Any) -> bool:
+    match wanted:
+        case {"match": {"phrase": _}}:
+            return True
+        case dict():
+            return any(_has_phrase(inner) for inner in wanted.values())
+        case list():
+            return any(_has_phrase(inner) for inner in wanted)
+        case _:
+            return False
 
 
 def _text_index(rng: Random) -> dict[str, Any]:
@@ -318,7 +361,14 @@ def _text_index(rng: Random) -> dict[str, Any]:
         "lowercase": rng.random() < 0.5,
         "ascii_folding": rng.random() < 0.5,
         "phrase_matching": rng.random() < 0.5,
-        "stopwords": {"custom": rng.choice(([], ["the", "Fox"]))},
+        "stopwords": rng.choice(
+            (
+                {"custom": []},
+                {"custom": ["the", "Fox"]},
+                "english",
+                {"languages": ["english"], "custom": ["q"]},
+            )
+        ),
         "min_token_len": rng.randint(1, 4),
         "max_token_len": rng.randint(4, 6),
     }

@@ -15,3 +15,21 @@ $$;
 CREATE FUNCTION vecferry.token_hashes(tokens text[]) RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(SELECT hashtext(token) FROM unnest(tokens) AS given(token));
+
+-- True, or an error where a collection's name or alias does not stand for this row of the catalogue (its id and `xmin`),
+-- or its stage has another epoch.
+CREATE FUNCTION vecferry.check_unchanged(wanted text, expected bigint, stamp text, epoch bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM FROM vecferry.collections AS c
+    WHERE c.id = expected AND c.xmin::text = stamp AND c.id = coalesce(
+        (SELECT own.id FROM vecferry.collections AS own WHERE own.name = wanted),
+        (SELECT alias.collection FROM vecferry.aliases AS alias WHERE alias.name = wanted)
+    ) AND (SELECT k.epoch FROM vecferry.control AS k WHERE k.generation = expected)
+        IS NOT DISTINCT FROM check_unchanged.epoch;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the collection has changed';
+    END IF;
+    RETURN true;
+END
+$$;

@@ -128,6 +128,6 @@ async def test_what_cannot_be_answered_is_refused(store: EdgeStore) -> None:
     await refused(
         nested, Unsupported, r"filter\.must\[0\]\.nested\.filter\.must\[0\]\.match\.value"
     )
-    await refused({"key": "a[", "match": {"value": 1}}, MalformedBody, "invalid JSON path")
-    await refused({"key": "a[", "match": {"value": True}}, MalformedBody, "invalid JSON path")
+    await refused({"key": "a[", "match": {"value": 1}}, MalformedBody, "Invalid json path")
+    await refused({"key": "a[", "match": {"value": True}}, MalformedBody, "Invalid json path")
     await refused({"has_id": ["zz"]}, MalformedBody, "value zz is not a valid point ID")

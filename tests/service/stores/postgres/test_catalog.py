@@ -118,6 +118,24 @@ async def test_vectors_come_and_go(database: Database) -> None:
         assert not await _tables(conn)
 
 
+async def test_a_vector_that_is_something_else_now_has_new_tables(database: Database) -> None:
+    """Its values are not those of the new one; what only changes the scoring leaves them alone."""
+    before = CreateCollection.model_validate(
+        {"vectors": {"a": _DENSE}, "sparse_vectors": {"s": {}}}
+    )
+    after = CreateCollection.model_validate(
+        {"vectors": {"a": {**_DENSE, "size": 3}}, "sparse_vectors": {"s": {"modifier": "idf"}}}
+    )
+    async with database.transaction() as conn:
+        made = await catalog.create(conn, "things", before)
+        await catalog.update(conn, made.id, after)
+        assert await _tables(conn) == {"points_1", "vectors_1_1", "postings_1_1", "vectors_1_2"}
+        changed = await catalog.get(conn, "things")
+        assert changed.vectors["a"].size == 3
+        assert changed.vectors["s"].table == made.vectors["s"].table
+        assert changed.vectors["s"].spec.has_idf
+
+
 async def test_a_vector_goes_after_the_writes_that_hold_the_collection(database: Database) -> None:
     """A writer finishes first, and the next one no longer knows the vector."""
     store = PgStore(database)

@@ -6,20 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.errors import WrongInput
+from service.errors import CollectionNotFound, WrongInput
 from service.model.columns import RecordColumns
 from service.model.ids import PointId
-from service.model.operations import ByIds, Delete, Upsert
-from service.model.points import Hit, Point, SparseVector, Vectors
+from service.model.operations import ByIds, CreateIndex, Delete, DeleteIndex, Upsert
+from service.model.points import FacetHit, Hit, Point, SparseVector, Vectors
 from service.model.qdrant import (
+    CountRequest,
     CreateCollection,
     Distance,
+    FacetRequest,
     FieldCondition,
     Filter,
     MatchValue,
     Modifier,
     MultiVectorComparator,
     MultiVectorConfig,
+    PointRequest,
     ScrollRequest,
     SparseVectorParams,
     VectorParams,
@@ -159,3 +162,37 @@ async def test_dense_vectors_of_many_points(store: PgStore) -> None:
     vectors = [np.asarray((record.vectors or {})["a"]) for record in page.records]
     assert [vector.tolist() for vector in vectors] == [[n, 1] for n in (0, 1, 2, 3, 5, 6, 7, 8, 9)]
     assert {vector.dtype for vector in vectors} == {np.dtype(np.float32)}
+
+
+async def test_what_another_instance_changed_is_noticed(store: PgStore, database: Database) -> None:
+    """A read that knows the collection from before asks the catalogue again, also where there is no row to read."""
+    index, facet = CreateIndex("n", "integer"), FacetRequest(key="n", limit=1)
+    await store.apply(NAME, index, wait=True)
+    other = PgStore(database)
+
+    async def answers() -> tuple[int, list[PointId], list[PointId]]:
+        page = await other.scroll(NAME, ScrollRequest(limit=100))
+        found = await other.retrieve(NAME, PointRequest(ids=[1, 2]))
+        count = await other.count(NAME, CountRequest())
+        return count, [each.id for each in page.records], [each.id for each in found]
+
+    assert (await answers())[0] == 10
+    assert await other.facet(NAME, facet) == [FacetHit(0, 1)]
+    await store.apply(NAME, DeleteIndex("n"), wait=True)
+    with pytest.raises(WrongInput, match="No appropriate index"):
+        await other.facet(NAME, facet)
+
+    await store.delete_collection(NAME)
+    await store.create_collection(NAME, CONFIG)
+    assert await answers() == (0, [], [])
+    await store.apply(NAME, Upsert([Point(1, {}, {})]), wait=True)
+    assert await answers() == (1, [1], [1])
+    await store.delete_collection(NAME)
+    for read in (
+        other.scroll(NAME, ScrollRequest()),
+        other.retrieve(NAME, PointRequest(ids=[1])),
+        other.count(NAME, CountRequest()),
+        other.facet(NAME, facet),
+    ):
+        with pytest.raises(CollectionNotFound):
+            await read

@@ -17,6 +17,7 @@ from service.model.qdrant import (
     CreateCollection,
     FieldCondition,
     Filter,
+    HasIdCondition,
     IdfCorpusParams,
     MatchValue,
     SearchParams,
@@ -236,7 +237,7 @@ async def test_statistics_of_a_corpus(both: Both) -> None:
     assert theirs != both.theirs(wanted, Selection(limit=100))
 
 
-async def test_pages_and_points_among_some(both: Both) -> None:
+async def test_pages(both: Both) -> None:
     """An offset skips the best; a threshold of a distance looks at the best all the same."""
     wanted = ByVector(SumScores((np.ones(_SIZE, np.float32),), ()), "dense_Euclid_float32")
     whole = both.theirs(wanted, Selection(limit=100))
@@ -247,8 +248,19 @@ async def test_pages_and_points_among_some(both: Both) -> None:
     ):
         ours, theirs = await both.ours(wanted, selection), both.theirs(wanted, selection)
         assert list(ours) == list(theirs)
-    among = await both.ours(wanted, Selection(limit=100, among=(1, 2, 77)))
-    assert among.keys() == {1, 2}
+
+
+@pytest.mark.parametrize("name", ["dense_Euclid_float32", "multi_Dot_float16", "idf"])
+@pytest.mark.parametrize("scoring", ["nearest", "best_score"])
+async def test_points_among_some(both: Both, name: str, scoring: str) -> None:
+    """With the scores that they have among all: statistics are of the whole collection."""
+    wanted = ByVector(_SCORINGS[scoring](np.random.default_rng(1), name), name)
+    some = (1, 2, 3, 4, 6, 7, 8, 77)
+    chosen = Filter(must=[HasIdCondition(has_id=list(some))])
+    theirs = both.theirs(wanted, Selection(limit=100, filter=chosen))
+    ours = await both.ours(wanted, Selection(limit=100, among=some))
+    _assert_same(ours, theirs, 2.0)
+    assert len(ours) > 1
 
 
 @pytest.mark.parametrize(

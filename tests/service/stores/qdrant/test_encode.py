@@ -9,9 +9,11 @@ from service.model.operations import (
     ByIds,
     ClearPayload,
     CreateIndex,
+    CreateVector,
     Delete,
     DeleteIndex,
     DeletePayload,
+    DeleteVector,
     DeleteVectors,
     Operation,
     OverwritePayload,
@@ -20,7 +22,7 @@ from service.model.operations import (
     Upsert,
 )
 from service.model.points import Point, SparseVector
-from service.model.qdrant import Filter, UpdateMode
+from service.model.qdrant import DenseVectorNameConfig, Filter, UpdateMode
 from service.stores.qdrant.encode import call, collection_path
 
 IDS = ByIds((1, "0d7e2f9c-9a3b-4b52-8a44-3f2f3a8f0c11"))
@@ -29,6 +31,7 @@ FILTER = Filter.model_validate({"must": [{"key": "a", "match": {"except": [1]}}]
 FILTER_JSON = {"must": [{"key": "a", "match": {"except": [1]}}]}
 VECTOR = np.array([0.1, 0.2], dtype=np.float32)
 STRIDED = np.array([[0.1, 9.0], [0.2, 9.0]], dtype=np.float32)[:, 0]
+DENSE = DenseVectorNameConfig.model_validate({"dense": {"size": 3, "distance": "Dot"}})
 SPARSE = SparseVector(np.array([3], dtype=np.uint32), np.array([0.5], dtype=np.float32))
 
 
@@ -78,6 +81,10 @@ SPARSE = SparseVector(np.array([3], dtype=np.uint32), np.array([0.5], dtype=np.f
             CreateIndex("a.b", "keyword"), "PUT", "/index",
             {"field_name": "a.b", "field_schema": "keyword"},
         ),
+        (
+            CreateVector("b/c", DENSE), "PUT", "/vectors/b%2Fc",
+            {"dense": {"size": 3, "distance": "Dot"}},
+        ),
     ],
 )  # fmt: skip
 def test_every_operation_has_its_call(
@@ -95,3 +102,5 @@ def test_names_are_percent_encoded() -> None:
     assert collection_path("a/b ü") == "/collections/a%2Fb%20%C3%BC"
     made = call(DeleteIndex("a/b?c"))
     assert (made.method, made.path, made.body) == ("DELETE", "/index/a%2Fb%3Fc", None)
+    made = call(DeleteVector("a/b"))
+    assert (made.method, made.path, made.body) == ("DELETE", "/vectors/a%2Fb", None)

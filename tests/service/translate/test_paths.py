@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import MalformedBody
-from service.stores.edge.paths import parse_path, values_at
+from service.translate.paths import elements_at, parse_path, spell
 
 PAYLOAD = {
     "a": {"b": 1, "c.d": 2},
@@ -29,11 +29,17 @@ PAYLOAD = {
 )
 def test_values_a_match_sees(path: str, expected: list[object]) -> None:
     """Keys do not step into arrays, brackets do; an array at the end counts element by element."""
-    assert list(values_at(PAYLOAD, parse_path(path))) == expected
+    assert list(elements_at(PAYLOAD, parse_path(path))) == expected
+
+
+@pytest.mark.parametrize("path", ["a", "a[].b[0].c", '"a.b"[][]."c d"', "ß-1_x"])
+def test_a_path_is_spelled_so_that_it_is_read_back(path: str) -> None:
+    """Whatever its spelling was."""
+    assert parse_path(spell(parse_path(path))) == parse_path(path)
 
 
 @pytest.mark.parametrize("path", ["", "a[", "[0]", "a..b", "a b", ".a"])
 def test_what_is_no_path(path: str) -> None:
     """The caller is told."""
-    with pytest.raises(MalformedBody, match="invalid JSON path"):
+    with pytest.raises(MalformedBody, match="Invalid json path"):
         parse_path(path)

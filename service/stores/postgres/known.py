@@ -1,0 +1,60 @@
+"""Collections as they were last seen, for reads that find out themselves whether that is still true.
+
+A look into the catalogue costs a round trip. A statement on a collection seen before, with :func:`is_unchanged` among
+its conditions, fails where the catalogue says something else by now: then it is made anew from what the catalogue says.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from service.errors import VecferryError
+from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.kept import Kept
+from service.translate.sql import Sql, literal, number, sql
+
+_SECONDS = 3600.0
+
+
+class Changed(Exception):
+    """What was known of a collection does not serve any more, or might not."""
+
+
+class Known:
+    """What was seen of collections, by the names that they were asked for."""
+
+    def __init__(self) -> None:
+        self._tables: Kept[CollectionTables] = Kept(seconds=_SECONDS)
+
+    def get(self, name: str) -> CollectionTables | None:
+        """Return the collection as it was last seen."""
+        return self._tables.get(name)
+
+    def put(self, name: str, tables: CollectionTables) -> None:
+        """Remember what the catalogue says."""
+        self._tables.put(name, tables)
+
+    @contextmanager
+    def trusted(self, name: str) -> Iterator[None]:
+        """Raise ``Changed`` for whatever fails inside the block: what was known may have been the reason."""
+        try:
+            yield
+        except (VecferryError, asyncpg.RaiseError, asyncpg.UndefinedTableError) as error:
+            self._tables.drop(name)
+            raise Changed from error
+
+
+def is_unchanged(name: str, tables: CollectionTables) -> Sql:
+    """Return a condition without columns: true, or an error where the name does not stand for these tables now."""
+    return sql(
+        "(SELECT vecferry.check_unchanged(",
+        literal(name),
+        ", ",
+        number(tables.id),
+        ", ",
+        literal(tables.stamp),
+        ", ",
+        sql("NULL") if tables.epoch is None else number(tables.epoch),
+        "))",
+    )

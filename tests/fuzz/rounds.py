@@ -1,0 +1,77 @@
+"""Rounds of requests sent to both systems, and what is wrong with the answers."""
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import httpx
+
+from tests.fuzz.requests import Request
+from tests.fuzz.world import laying_out
+from tests.parity.rig import Rig
+
+SECONDS = 10.0
+_HEADERS = {"content-type": "application/json"}
+
+LISTED: tuple[str, ...] = ()
+"""Operations whose status may differ between the systems: docs/limits.md says why."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What has been seen: requests by operation and status, and one example of each thing that is wrong."""
+
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    wrong: dict[tuple[str, str], str] = field(default_factory=dict)
+    requests: int = 0
+
+    def judge(self, request: Request, oracle: httpx.Response, subject: httpx.Response) -> None:
+        """Note the answers to one request."""
+        self.requests += 1
+        self.statuses[request.operation, subject.status_code] += 1
+        problem = _problem(oracle, subject)
+        if problem is not None and request.operation not in LISTED:
+            told = f"{request}\n  qdrant: {_said(oracle)}\n  vecferry: {_said(subject)}"
+            self.wrong.setdefault((request.operation, problem), told)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{operation}: {problem}\n  {told}" for (operation, problem), told in self.wrong.items()
+        )
+
+
+async def play(rig: Rig, requests: list[Request], findings: Findings) -> None:
+    """Lay the world out anew on both systems and send them the requests in order."""
+    for method, path, body in laying_out():
+        for client in (rig.oracle, rig.subject):
+            answer = await send(client, Request("lay_out", method, path, body))
+            assert answer.status_code == HTTPStatus.OK, answer.text
+    for request in requests:
+        oracle, subject = await send(rig.oracle, request), await send(rig.subject, request)
+        findings.judge(request, oracle, subject)
+
+
+async def send(client: httpx.AsyncClient, request: Request) -> httpx.Response:
+    """Send a request; raises ``TimeoutError`` when it hangs."""
+    content = None if request.body is None else json.dumps(request.body).encode()
+    async with asyncio.timeout(SECONDS):
+        return await client.request(request.method, request.path, content=content, headers=_HEADERS)
+
+
+def _problem(oracle: httpx.Response, subject: httpx.Response) -> str | None:
+    statuses = oracle.status_code, subject.status_code
+    broken = [
+        status
+        for status in statuses
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+    ]
+    # What one of the two says it cannot do says nothing about the other.
+    if not broken and (HTTPStatus.NOT_IMPLEMENTED in statuses or statuses[0] == statuses[1]):
+        return None
+    return f"{statuses[0]} and {statuses[1]}"
+
+
+def _said(answer: httpx.Response) -> str:
+    return f"{answer.status_code} {answer.text[:300]}"

@@ -1,0 +1,100 @@
+"""What there is before each round of requests, and the words that requests are made of, so that they meet it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+NAMED, PLAIN, ALIAS, MADE, MISSING = "named", "plain", "other-name", "made", "missing"
+UUID_ONE = "00000000-0000-0000-0000-000000000001"
+
+_COLLECTIONS: dict[str, Any] = {
+    NAMED: {
+        "vectors": {
+            "a": {"size": 3, "distance": "Cosine"},
+            "h": {"size": 3, "distance": "Euclid", "datatype": "float16"},
+            "m": {
+                "size": 3,
+                "distance": "Dot",
+                "multivector_config": {"comparator": "max_sim"},
+            },
+        },
+        "sparse_vectors": {"s": {"modifier": "idf"}},
+    },
+    PLAIN: {"vectors": {"size": 3, "distance": "Manhattan"}},
+}
+_INDEXES = {"k": "keyword", "n": "integer", "x": "float", "d": "datetime", "t": "text", "g": "geo"}
+
+IDS: list[Any] = [1, 2, 3, 4, 99, 2**64 - 1, UUID_ONE, UUID_ONE.replace("1", "f")]
+PATHS = ["k", "n", "x", "d", "t", "g", "o.p", "l[].p", "l[0]", "missing"]
+VALUES: list[Any] = ["red", "blue", 1, 2, True, "2024-01-02T03:04:05Z", UUID_ONE, "a red fox"]
+WORDS: Mapping[str, list[Any]] = {
+    "using": ["", "a", "h", "m", "s", "missing", None],
+    "key": PATHS,
+    "group_by": PATHS,
+    "field_name": PATHS,
+    "to": PATHS,
+    "datetime_key": PATHS,
+    "collection": [NAMED, PLAIN, ALIAS, MISSING],
+    "collection_name": [NAMED, PLAIN, MADE, MISSING],
+    "with_lookup": [PLAIN, MISSING],
+    "alias_name": [ALIAS, "new-name", PLAIN],
+    "old_alias_name": [ALIAS, MISSING],
+    "new_alias_name": ["new-name", ALIAS],
+    "name": ["", "a", "s", "missing"],
+    "has_vector": ["", "a", "s", "missing"],
+    "value": VALUES,
+    "text": ["red", "fox", ""],
+    "id": IDS,
+    "limit": [1, 2, 10, 2**63],
+    "offset": [0, 1, 2, UUID_ONE],
+    "start_from": [0, 1.5, "2024-01-01", -1],
+}
+"""Values that fit a field of this name."""
+VECTOR_NAMES = ["a", "h", "m", "s"]
+
+
+def _points(name: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": point_id,
+            "vector": _vectors(at) if name == NAMED else [float(at), 1.0, -0.5],
+            "payload": _payload(at),
+        }
+        for at, point_id in enumerate([1, 2, 3, 4, 2**64 - 1, UUID_ONE])
+    ]
+
+
+def _vectors(at: int) -> dict[str, Any]:
+    everything: dict[str, Any] = {
+        "a": [1.0, float(at), 0.5],
+        "h": [0.5, float(at), 2.0],
+        "m": [[1.0, float(at), 0.0], [0.0, 0.0, 1.0]],
+        "s": {"indices": [1, at + 2], "values": [0.5, 1.0]},
+    }
+    return {name: vector for name, vector in everything.items() if at != 3 or name == "a"}
+
+
+def _payload(at: int) -> dict[str, Any]:
+    return {
+        "k": ["red", "blue"][at % 2],
+        "n": at,
+        "x": at / 2,
+        "d": f"2024-01-0{at + 1}T00:00:00Z",
+        "t": "a quick red fox",
+        "g": {"lon": float(at), "lat": 50.0},
+        "o": {"p": [at, None]},
+        "l": [{"p": at}, {"p": "red"}],
+    }
+
+
+def laying_out() -> Iterator[tuple[str, str, Any]]:
+    """Give the requests, as method, path and body, that make the world anew."""
+    for name in (MADE, NAMED, PLAIN):
+        yield "DELETE", f"/collections/{name}", None
+    for name, config in _COLLECTIONS.items():
+        yield "PUT", f"/collections/{name}", config
+        for path, schema in _INDEXES.items():
+            index = {"field_name": path, "field_schema": schema}
+            yield "PUT", f"/collections/{name}/index?wait=true", index
+        yield "PUT", f"/collections/{name}/points?wait=true", {"points": _points(name)}
+    alias = {"create_alias": {"collection_name": NAMED, "alias_name": ALIAS}}
+    yield "POST", "/collections/aliases", {"actions": [alias]}
