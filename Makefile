@@ -5,7 +5,7 @@ STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | c
 ARGS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test parity faults check format bench model deploy-check clean
+.PHONY: help install demo test parity faults check format fuzz bench model deploy-check clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ format: install ## apply the formatter and the safe fixes
 
 faults: install ## hurt a running system in every way there is; SEED=n, LIMIT=seconds, ARGS="words of a drill's name"
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: install ## send made-up requests to both stores; ARGS="SECONDS SEED" (600 seconds, a seed of the clock)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: install ## measure against the peers named in docs/benchmarks.md
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -28,6 +28,7 @@ from service.stages import Side
 from service.stores.postgres import payload_indexes
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
+from service.stores.postgres.graph_keeper import GraphKeeper
 from service.stores.postgres.hinted import PostgresHinted
 from service.stores.postgres.index_keeper import IndexKeeper
 from service.stores.postgres.intents import PostgresIntents
@@ -96,6 +97,7 @@ class Core:
     commits: GroupCommit
     whole: WholeChanges
     indexes: IndexKeeper
+    graphs: GraphKeeper
     shadow: ShadowReads
 
     @property
@@ -119,6 +121,7 @@ class Core:
             self.commits.run(),
             self.whole.run(),
             self.indexes.run(),
+            self.graphs.run(),
             self.shadow.run(),
             *self.recording.background,
         )
@@ -181,6 +184,7 @@ def core_of(settings: Settings, databases: Databases, source: Source | None) -> 
             records=None if source is None else recording.seals,
         ),
         indexes=IndexKeeper(databases.shared, payload_indexes.sync_indexes),
+        graphs=GraphKeeper(databases.shared, min_rows=settings.index_min_rows),
         shadow=ShadowReads(
             {Side.TARGET: target} if store is None else {Side.TARGET: target, Side.SOURCE: store},
             Sampler(settings.shadow_sample_rate),

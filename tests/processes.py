@@ -76,13 +76,18 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def running(
-    name: str, arguments: Sequence[str], environment: Mapping[str, str], logs: Path
+    name: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    logs: Path,
+    *,
+    command: Sequence[str] | None = None,
 ) -> AsyncIterator[Child]:
-    """Run ``vecferry <arguments>`` inside the block, in a session that Ctrl-C does not reach."""
+    """Run ``vecferry <arguments>``, or another command, inside the block, in a session that Ctrl-C does not reach."""
     log = logs / f"{name}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *vecferry_command(),
+            *(vecferry_command() if command is None else command),
             *arguments,
             env=clean_environment() | dict(environment),
             stdin=asyncio.subprocess.DEVNULL,

@@ -221,7 +221,7 @@ async def _keeps_points(exchange: Exchange, call: Call) -> bool:
 
 def _scope(exchange: Exchange, call: Call, state: CollectionState) -> Scope:
     """Return the scope with an alias replaced by the collection it stands for."""
-    if call.collection == state.name:
+    if call.collection == state.name or call.suffix == "aliases":  # an alias has none of its own
         return exchange.scope
     path = _physical_path(call, state)
     return {**exchange.scope, "path": unquote(path), "raw_path": path.encode()}

@@ -8,6 +8,7 @@ Source: lib/shard/src/query/planned_query.rs and lib/edge/src/read_view/ops/quer
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, takewhile
 from typing import assert_never
 
 from service.model.ids import PointId
@@ -160,8 +161,8 @@ async def _rescored(node: Branch, limit: int, lists: list[list[Hit]], leaves: Le
 
 def _best(hits: Sequence[Hit], threshold: float | None, limit: int) -> list[Hit]:
     """Return the first hits down to the threshold, which counts as reached when it is equalled."""
-    kept = hits if threshold is None else [hit for hit in hits if hit.score >= threshold]
-    return list(kept[:limit])
+    kept = hits if threshold is None else takewhile(lambda hit: hit.score >= threshold, hits)
+    return list(islice(kept, limit))
 
 
 async def _diverse_root(

@@ -1,7 +1,7 @@
 """One list of hits out of several: reciprocal rank fusion and distribution-based score fusion.
 
-All arithmetic is in float32, in Qdrant's order. Points with the same score come in the order in which they were first
-seen; Qdrant leaves their order open.
+All arithmetic is in float32, in Qdrant's order. A point keeps what it had in the first list that it is in, but its
+score. Points with the same score come in the order in which they were first seen; Qdrant leaves their order open.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from service.model.points import Hit
+from service.queries.ranking import rank
 
 _ONE = np.float32(1)
 _HALF = np.float32(0.5)
@@ -26,23 +27,26 @@ def by_reciprocal_rank(
     Qdrant's lib/segment/src/common/reciprocal_rank_fusion.rs.
     """
     given = weights or [1.0] * len(lists)
-    return _summed(
+    fused = _summed(
         zip(hits, _rank_scores(len(hits), k, np.float32(weight)), strict=True)
         for hits, weight in zip(lists, given, strict=True)
     )
+    return sorted(fused, key=lambda hit: hit.score, reverse=True)
 
 
 def by_distribution(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
     """Return every point once with the sum of its normalised scores.
 
     In each list the mean minus and plus three sample standard deviations (Welford's method) become 0 and 1. A list of
-    one hit, or of equal scores, counts 0.5 for each. Source: Mazzeschi, "Distribution-Based Score Fusion (DBSF), a new
+    one hit, or of equal scores, counts 0.5 for each. Points that came with the value of a field rank by that, before
+    the others. Source: Mazzeschi, "Distribution-Based Score Fusion (DBSF), a new
     approach to Vector Search Ranking" (2023), as in Qdrant's lib/segment/src/common/score_fusion.rs.
     """
-    return _summed(
+    fused = _summed(
         zip(hits, _normalised([np.float32(hit.score) for hit in hits]), strict=True)
         for hits in lists
     )
+    return sorted(fused, key=rank, reverse=True)
 
 
 def _rank_scores(count: int, k: int, weight: np.float32) -> list[np.float32]:
@@ -81,5 +85,4 @@ def _summed(lists: Iterable[Iterable[tuple[Hit, np.float32]]]) -> list[Hit]:
         for hit, score in scored:
             first.setdefault(hit.id, hit)
             totals[hit.id] = totals[hit.id] + score if hit.id in totals else score
-    best = sorted(first.values(), key=lambda hit: totals[hit.id], reverse=True)
-    return [replace(hit, score=float(totals[hit.id])) for hit in best]
+    return [replace(hit, score=float(totals[hit.id])) for hit in first.values()]

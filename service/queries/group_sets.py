@@ -9,6 +9,7 @@ from typing import TypeAlias
 from service.model.ids import PointId, encode_key
 from service.model.points import Group, Hit
 from service.queries.payload_values import flat_values_at
+from service.queries.ranking import rank
 from service.translate.paths import Path
 
 GroupKey: TypeAlias = int | str
@@ -33,7 +34,7 @@ class GroupSets:
         """Take in the answer of one query, best first; points without a usable value are passed over."""
         if self._falls is None and hits:
             # The best hit of a query comes first, so the first answer says which end of the scale is better.
-            self._falls = _rank(hits[0]) >= max(_rank(hit) for hit in hits)
+            self._falls = rank(hits[0]) >= max(rank(hit) for hit in hits)
         for hit in hits:
             for key in self._keys(hit):
                 self._groups.setdefault(key, {}).setdefault(hit.id, hit)
@@ -62,7 +63,7 @@ class GroupSets:
         return [Group(key, self._sorted(key)[: self.size]) for key in self._best_keys()]
 
     def _best_keys(self) -> list[GroupKey]:
-        ranks = {key: _rank(self._sorted(key)[0]) for key in self._groups}
+        ranks = {key: rank(self._sorted(key)[0]) for key in self._groups}
         best = sorted(ranks, key=lambda key: ranks[key], reverse=bool(self._falls))
         return best[: self.limit]
 
@@ -70,12 +71,8 @@ class GroupSets:
         """Return the hits of a group; of equal ones the larger id first when larger is better, else the smaller."""
         hits = self._groups[key].values()
         return sorted(
-            hits, key=lambda hit: (_rank(hit), encode_key(hit.id)), reverse=bool(self._falls)
+            hits, key=lambda hit: (rank(hit), encode_key(hit.id)), reverse=bool(self._falls)
         )
-
-
-def _rank(hit: Hit) -> float:
-    return hit.score if hit.order_value is None else hit.order_value
 
 
 def _is_key(value: object) -> bool:

@@ -26,6 +26,7 @@ async def by_formula(
     scored = [
         replace(
             first[point_id],
+            order_value=None,
             score=formula.score(
                 PointValues(
                     scores=[known.get(point_id) for known in scores],

@@ -6,9 +6,10 @@ The engines are the embedded ones, started by the same commands an operator woul
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -43,6 +44,9 @@ class Rig:
     directory: Path
     environment: dict[str, str]
     serving: Child
+    stack: AsyncExitStack
+    shared: dict[str, Any] = field(default_factory=dict)
+    """What several cases use, by name; it ends with ``stack``."""
 
     def serving_megabytes(self) -> float:
         """Return the resident memory of the proxy's process (Linux)."""
@@ -128,9 +132,12 @@ async def started(directory: Path) -> AsyncIterator[Rig]:
             # The index is a step after the copy; the peer of the backfill builds none either.
             "VECFERRY_INDEX_MIN_ROWS": "100000000",
         }
-        async with running("serve", ["serve"], environment, directory) as serving:
+        async with (
+            running("serve", ["serve"], environment, directory) as serving,
+            AsyncExitStack() as stack,
+        ):
             await wait_for_url(serving, f"{proxy}/readyz")
-            yield Rig(qdrant, proxy, control, dsn, http, directory, environment, serving)
+            yield Rig(qdrant, proxy, control, dsn, http, directory, environment, serving, stack)
 
 
 def _embedded(directory: Path, engine: str, port: int) -> list[str]:

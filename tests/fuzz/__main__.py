@@ -1,29 +1,30 @@
 """``python -m tests.fuzz [SECONDS] [SEED]``: rounds of requests until the time is over; a table and a last line."""
 
 import asyncio
+import logging
 import sys
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import structlog
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 
 from service.embedded.postgres import EmbeddedPostgres
 from service.stores.postgres.migrate import migrate
 from tests.fuzz.requests import Request, requests
-from tests.fuzz.rounds import Findings, play
+from tests.fuzz.rounds import Findings, Game
 from tests.fuzz.running import running_rig
 
 _SECONDS = 600.0
-_ROUND = 20
-_ROUNDS_PER_SECOND = 5
-"""At most; when the time is over the rest is drawn but not sent."""
+_MOST = 1_000_000
 
 
 def main() -> None:
     """Run, print, and exit 1 when something was wrong."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else _SECONDS
     number = int(sys.argv[2]) if len(sys.argv) > 2 else time.time_ns()
     with TemporaryDirectory(prefix="vecferry-fuzz-") as folder:
@@ -38,26 +39,33 @@ def main() -> None:
     sys.exit(bool(findings.wrong))
 
 
+class _Over(KeyboardInterrupt):
+    """The time is over: Hypothesis takes any other exception for a failure."""
+
+
 def _run(url: str, folder: Path, seconds: float, number: int) -> Findings:
-    findings, ends = Findings(), time.monotonic() + seconds
+    ends = time.monotonic() + seconds
     asyncio.run(migrate(url))
     with running_rig(url, folder) as running:
+        game = Game(running.both)
 
         @seed(number)
         @settings(
-            max_examples=int(seconds * _ROUNDS_PER_SECOND),
+            max_examples=_MOST,
             deadline=None,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(st.lists(requests(), min_size=_ROUND, max_size=_ROUND))
-        def rounds(drawn: list[Request]) -> None:
-            if time.monotonic() < ends:
-                running.wait(play(running.both, drawn, findings))
+        @given(requests())
+        def one(request: Request) -> None:
+            if time.monotonic() > ends:
+                raise _Over
+            running.wait(game.play(request))
 
-        rounds()
-    return findings
+        with suppress(_Over):
+            one()
+    return game.findings
 
 
 def _print(findings: Findings) -> None:

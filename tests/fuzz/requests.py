@@ -6,30 +6,24 @@ that mean something in ``world.py``; and in some requests one value is replaced 
 
 import random
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis.core import NotSet
+from schemathesis.core.result import Ok
 from starlette.testclient import TestClient
 
 from service.api.qdrant.app import qdrant_app
+from service.api.qdrant.kinds import OPERATIONS
 from tests.fakes import MemoryStore
-from tests.fuzz.world import (
-    ALIAS,
-    IDS,
-    MADE,
-    MISSING,
-    NAMED,
-    PATHS,
-    PLAIN,
-    VECTOR_NAMES,
-    WORDS,
-)
+from tests.fuzz.seasoning import completed, seasoned_body
+from tests.fuzz.world import ALIAS, IDS, MADE, MISSING, NAMED, PATHS, PLAIN, VECTOR_NAMES
 
-_SEASONED, _SPOILT, _SHARDED = 0.85, 0.25, 0.03
+_SPOILT = 0.2
 _MAKES_COLLECTIONS = frozenset({"create_collection", "delete_collection", "update_collection"})
+_WAITED = frozenset({*OPERATIONS.values(), "batch_update"})
 _OFTEN = ("points", "facet")
 """Parts of paths that most requests go to."""
 _WRONG: list[Any] = [
@@ -56,7 +50,7 @@ def requests() -> st.SearchStrategy[Request]:
     with TestClient(qdrant_app(MemoryStore(), version="1.19.0")) as http:
         document = http.get("/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document)
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     often = [each for each in operations if any(part in each.path for part in _OFTEN)]
     drawn = {each.label: each.as_strategy() for each in operations}
     chosen = st.sampled_from(often) | st.sampled_from(often) | st.sampled_from(operations)
@@ -68,11 +62,14 @@ def requests() -> st.SearchStrategy[Request]:
         dice = random.Random(draw(st.integers(0, 2**32)))
         name = operation.definition.raw["operationId"]
         query = {key: str(value) for key, value in (case.query or {}).items() if value is not None}
+        if name in _WAITED:
+            # Without it a write that fails later is answered before it does.
+            query["wait"] = "true"
         path = _path(name, operation.path, dice) + ("?" + urlencode(query) if query else "")
-        body = None if isinstance(case.body, NotSet) else _cooked(case.body, dice)
+        body = None if isinstance(case.body, NotSet) else _cooked(name, case.body, dice)
         return Request(name, operation.method.upper(), path, body)
 
-    return cast("st.SearchStrategy[Request]", request())
+    return request()
 
 
 def _path(name: str, template: str, dice: random.Random) -> str:
@@ -88,36 +85,9 @@ def _collections() -> list[str]:
     return [*[NAMED] * 5, *[PLAIN] * 3, ALIAS, MADE, MISSING]
 
 
-def _cooked(body: Any, dice: random.Random) -> Any:
-    seasoned = _seasoned(body, "", dice)
+def _cooked(name: str, body: Any, dice: random.Random) -> Any:
+    seasoned = completed(name, seasoned_body(body, dice), dice)
     return _spoilt(seasoned, dice) if dice.random() < _SPOILT else seasoned
-
-
-def _seasoned(value: Any, name: str, dice: random.Random) -> Any:
-    if isinstance(value, str | int | float | bool) and name in WORDS:
-        return dice.choice(WORDS[name]) if dice.random() < _SEASONED else value
-    match value:
-        case dict():
-            return {
-                _key(key, name, dice): _seasoned(item, str(key), dice)
-                for key, item in value.items()
-                if key != "shard_key" or dice.random() < _SHARDED
-            }
-        case [int() | float(), *_] if name in {"ids", "points", "has_id"}:
-            return [dice.choice(IDS) for _ in value[:4]]
-        case [int() | float(), *_] if dice.random() < _SEASONED and name != "indices":
-            return [round(dice.uniform(-2, 2), 2) for _ in range(3)]
-        case list():
-            return [_seasoned(item, name, dice) for item in value[:6]]
-        case _:
-            return value
-
-
-def _key(key: Any, inside: str, dice: random.Random) -> Any:
-    """Name vectors as the collection does; all other keys stay."""
-    if inside in {"vector", "vectors"} and key not in {"indices", "values", "name", "vector"}:
-        return dice.choice(VECTOR_NAMES)
-    return key
 
 
 def _spoilt(value: Any, dice: random.Random) -> Any:

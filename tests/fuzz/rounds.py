@@ -13,6 +13,7 @@ from tests.fuzz.world import laying_out
 from tests.parity.rig import Rig
 
 SECONDS = 10.0
+ROUND = 25
 _HEADERS = {"content-type": "application/json"}
 
 LISTED: tuple[str, ...] = ()
@@ -42,15 +43,28 @@ class Findings:
         )
 
 
-async def play(rig: Rig, requests: list[Request], findings: Findings) -> None:
-    """Lay the world out anew on both systems and send them the requests in order."""
-    for method, path, body in laying_out():
-        for client in (rig.oracle, rig.subject):
-            answer = await send(client, Request("lay_out", method, path, body))
-            assert answer.status_code == HTTPStatus.OK, answer.text
-    for request in requests:
-        oracle, subject = await send(rig.oracle, request), await send(rig.subject, request)
-        findings.judge(request, oracle, subject)
+@dataclass(slots=True)
+class Game:
+    """Requests one after the other; the world is laid out anew before every ``ROUND`` of them."""
+
+    both: Rig
+    findings: Findings = field(default_factory=Findings)
+
+    async def play(self, request: Request) -> None:
+        """Send one request to both systems and judge the answers."""
+        if self.findings.requests % ROUND == 0:
+            await self._lay_out()
+        oracle, subject = (
+            await send(self.both.oracle, request),
+            await send(self.both.subject, request),
+        )
+        self.findings.judge(request, oracle, subject)
+
+    async def _lay_out(self) -> None:
+        for method, path, body in laying_out():
+            for client in (self.both.oracle, self.both.subject):
+                answer = await send(client, Request("lay_out", method, path, body))
+                assert answer.status_code == HTTPStatus.OK, answer.text
 
 
 async def send(client: httpx.AsyncClient, request: Request) -> httpx.Response:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
+from random import Random
 from typing import Any, TypeVar
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from tests.parity.asks import Row
 from tests.parity.data import DataSet
 from tests.parity.drawn import Found
+from tests.parity.query_worlds import World
 from tests.parity.rig import Rig, rig
+from tests.parity.tried_queries import Tried
 
 T = TypeVar("T")
 
@@ -29,6 +32,10 @@ class Running:
     def try_filters(self, world: DataSet, wanted: list[dict[str, Any]], found: Found) -> None:
         """Compare what filters match in a collection of its own."""
         self._wait(self._both.try_filters(world, wanted, found))
+
+    def try_queries(self, world: World, count: int, rng: Random, tried: Tried) -> None:
+        """Compare random reads of collections of their own."""
+        self._wait(self._both.try_queries(world, count, rng, tried))
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

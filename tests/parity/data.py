@@ -241,6 +241,7 @@ def _all() -> dict[str, DataSet]:
         _filled(
             "ties", {"vectors": {"size": 2, "distance": "Dot"}}, [[n % 4, 1] for n in range(40)]
         ),
+        _filled("small", {"vectors": {"size": SIZE, "distance": "Cosine"}}, vectors(1, 12)),
         DataSet("bare", {}, [{"id": 1, "vector": {}, "payload": {"a": 1}}]),
         DataSet("empty", {"vectors": {"size": 2, "distance": "Dot"}}, []),
     ]

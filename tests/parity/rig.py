@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -24,6 +25,8 @@ from tests.parity.asks import Answer, Ask, Row, Rule, named
 from tests.parity.compare import difference
 from tests.parity.data import SETS, DataSet
 from tests.parity.drawn import Found, compare
+from tests.parity.query_worlds import World
+from tests.parity.tried_queries import Tried, try_queries
 from tests.service.wired import wired
 
 _URL_VARIABLE = "VECFERRY_TEST_QDRANT_URL"
@@ -91,6 +94,18 @@ class Rig:
             await compare(self._both, name, wanted, found)
         finally:
             await self._both(named(Ask("DELETE", "/collections/{c}"), name))
+
+    async def try_queries(self, world: World, count: int, rng: Random, tried: Tried) -> None:
+        """Compare random reads of two collections that live for this call."""
+        sets = (world.main, world.aside)
+        try:
+            for dataset in sets:
+                if failed := await self._fill(dataset, dataset.name):
+                    raise DataSetRefusedError(failed)
+            await try_queries(self._both, world, count, rng, tried)
+        finally:
+            for dataset in sets:
+                await self._both(named(Ask("DELETE", "/collections/{c}"), dataset.name))
 
     async def _compare(self, asks: Sequence[Ask], name: str) -> list[str]:
         found = []

@@ -33,7 +33,7 @@ from service.ports import VectorStore
 
 log = structlog.get_logger(__name__)
 
-_NAMES = ("collection_name",)
+_COLLECTION = "collection_name"
 
 
 def qdrant_app(
@@ -128,9 +128,9 @@ class QdrantApi:
         if found is None:
             return Response(status_code=404)
         endpoint, names = found
-        for name in _NAMES:
-            if name in names:
-                check_collection_name(names[name])
+        if _COLLECTION in names:
+            is_new = endpoint.operation == "create_collection"
+            check_collection_name(names[_COLLECTION], is_new=is_new)
         parameters = parse_parameters(request.query_params, endpoint.parameters)
         return await endpoint.handle(
             ApiRequest(request, self._store, names, parameters, self._max_body_bytes)

@@ -41,13 +41,16 @@ class Parameters:
 _NONE = Parameters()
 
 
-def check_collection_name(name: str) -> str:
-    """Return the name. Raises ``InvalidBody`` for one that Qdrant would not take."""
+def check_collection_name(name: str, *, is_new: bool) -> str:
+    """Return the name. Raises ``InvalidBody`` for one that Qdrant would not take.
+
+    Some characters may not be in the name of a new collection, but older ones may have them.
+    """
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         reason = f"value {name} invalid, must be from 1 to {MAX_NAME_LENGTH} characters"
         raise InvalidBody(_NAME, reason, place=_PATH)
     bad = next((character for character in name if character in FORBIDDEN), None)
-    if bad is not None:
+    if is_new and bad is not None:
         reason = f'collection name cannot contain "{bad}" char'
         raise InvalidBody(_NAME, reason, place=_PATH)
     return name

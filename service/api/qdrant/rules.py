@@ -23,6 +23,9 @@ from service.model.qdrant import (
     GeoPoint,
     HnswConfigDiff,
     IntegerIndexParams,
+    MatchAny,
+    MatchExcept,
+    MatchValue,
     Mmr,
     Nested,
     OptimizersConfigDiff,
@@ -109,6 +112,20 @@ def _mmr(node: Mmr) -> Complaints:
 def _matrix(node: SearchMatrixRequest) -> Complaints:
     yield from _within("sample", node.sample, 2)
     yield from _within("limit", node.limit, 1)
+
+
+def _whole_number(*fields: str) -> Rule:
+    """Require integers of 64 bits with a sign. Raises ``MalformedBody``."""
+
+    def rule(node: BaseModel) -> Complaints:
+        for field in fields:
+            value = getattr(node, field)
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, int) and not -(2**63) <= each < 2**63:
+                    raise malformed((field,), f"invalid value: integer `{each}`, expected i64")
+        yield from ()
+
+    return rule
 
 
 def _some_condition(node: FieldCondition) -> Complaints:
@@ -211,6 +228,9 @@ RULES: dict[type[BaseModel], Rule] = {
     VectorParams: _vector_size,
     DenseVectorConfig: _vector_size,
     IntegerIndexParams: _integer_index,
+    MatchValue: _whole_number("value"),
+    MatchAny: _whole_number("any"),
+    MatchExcept: _whole_number("except_"),
     Mmr: _mmr,
     Rrf: _at_least(1, "k"),
     Slice: _slice,

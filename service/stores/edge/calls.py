@@ -12,9 +12,11 @@ from service.model.qdrant import (
     FacetRequest,
     PointRequest,
     ScrollRequest,
+    StrictModeConfig,
     UpdateCollection,
 )
 from service.model.queries import ResolvedQuery
+from service.stores.edge.strict import Description
 
 if TYPE_CHECKING:
     from service.stores.edge.engine import Engine
@@ -96,6 +98,26 @@ class Info:
     def run(self, engine: "Engine") -> CollectionInfo:
         """Run."""
         return engine.collection(self.name).info()
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """What the collection is."""
+
+    name: str
+
+    def run(self, engine: "Engine") -> Description:
+        """Run."""
+        return engine.collection(self.name).description()
+
+
+@dataclass(frozen=True, slots=True)
+class Strict:
+    """The collections of this process that have limits of their own."""
+
+    def run(self, engine: "Engine") -> list[tuple[str, StrictModeConfig]]:
+        """Run."""
+        return engine.strict()
 
 
 @dataclass(frozen=True, slots=True)

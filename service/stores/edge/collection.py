@@ -26,6 +26,7 @@ from service.model.qdrant import (
     FacetRequest,
     PointRequest,
     ScrollRequest,
+    StrictModeConfig,
     UpdateCollection,
     UpdateStatus,
 )
@@ -42,6 +43,7 @@ from service.stores.edge.operations import check, engine_operation, touched
 from service.stores.edge.rebuild import Rebuild
 from service.stores.edge.schedule import Schedule
 from service.stores.edge.settings import EngineSettings
+from service.stores.edge.strict import Description
 from service.stores.vector_names import with_vector, without_vector
 
 _REBUILD_POLL = 0.05
@@ -92,6 +94,11 @@ class Collection:
         """The collection's name."""
         return self._manifest.name
 
+    @property
+    def limits(self) -> StrictModeConfig | None:
+        """The limits of strict mode, if any were given."""
+        return self._manifest.request.strict_mode_config
+
     # ------------------------------------------------------------------------------------ reads
 
     def info(self) -> CollectionInfo:
@@ -100,6 +107,11 @@ class Collection:
         return reads.info(
             self._shard, self._manifest, is_busy=self._rebuild is not None or due is not None
         )
+
+    def description(self) -> Description:
+        """Return what the collection is."""
+        points = reads.count(self._shard, CountRequest())
+        return Description(self._manifest.request, self._manifest.schemas, points)
 
     def retrieve(self, request: PointRequest) -> list[Record]:
         """Return the points that exist, in the request's order."""

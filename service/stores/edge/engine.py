@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from service.errors import CollectionExists, CollectionNotFound, Overloaded, VecferryError
-from service.model.qdrant import CreateCollection
+from service.model.qdrant import CreateCollection, StrictModeConfig
 from service.stores.edge.calls import Apply
 from service.stores.edge.collection import Collection
 from service.stores.edge.failures import engine_errors, internal
@@ -51,6 +51,11 @@ class Engine:
     def names(self) -> list[str]:
         """Return the names of all collections, unreadable ones included."""
         return [*self._collections, *self._broken]
+
+    def strict(self) -> list[tuple[str, StrictModeConfig]]:
+        """Return the collections that have limits of their own, with these."""
+        limits = ((name, each.limits) for name, each in self._collections.items())
+        return [(name, given) for name, given in limits if given is not None]
 
     def collection(self, name: str) -> Collection:
         """Return the collection; raises ``CollectionNotFound``."""

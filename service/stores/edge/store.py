@@ -28,12 +28,14 @@ from service.model.qdrant import (
 )
 from service.ports import VectorStore
 from service.queries.resolve import resolve
+from service.queries.strict import Read
 from service.stores.alias_rules import changed_aliases, refuse_alias_name
 from service.stores.edge import calls
 from service.stores.edge.aliases import AliasFile
 from service.stores.edge.channel import Channel, Place
 from service.stores.edge.manifest import owner, remove_leftovers
 from service.stores.edge.settings import EngineSettings
+from service.stores.edge.strict import StrictCollections
 
 T = TypeVar("T")
 
@@ -53,6 +55,7 @@ class EdgeStore:
         self._channels: list[Channel] = []
         self._aliases = AliasFile(data_dir)
         self._changing = asyncio.Lock()
+        self._strict = StrictCollections()
         self._lock: int | None = None
 
     async def __aenter__(self) -> Self:
@@ -66,6 +69,9 @@ class EdgeStore:
         ]
         try:
             await asyncio.gather(*(channel.open() for channel in self._channels))
+            for some in await asyncio.gather(*(one.ask(calls.Strict()) for one in self._channels)):
+                for name, limits in some:
+                    self._strict.note(name, limits)
         except BaseException:
             await self.aclose()
             raise
@@ -105,10 +111,13 @@ class EdgeStore:
         """Create an empty collection. Raises ``CollectionExists``, and ``WrongInput`` for the name of an alias."""
         async with self._changing:
             refuse_alias_name(name, self._aliases.all)
-            return await self._of(name).ask(calls.Create(name, request))
+            created = await self._of(name).ask(calls.Create(name, request))
+            self._strict.note(name, request.strict_mode_config)
+            return created
 
     async def update_collection(self, name: str, request: UpdateCollection) -> bool:
         """Change parameters; the vectors are indexed with them in the background."""
+        self._strict.note(self._aliases.resolve(name), request.strict_mode_config)
         return await self._ask(name, lambda found: calls.Update(found, request))
 
     async def delete_collection(self, name: str) -> bool:
@@ -116,6 +125,7 @@ class EdgeStore:
         async with self._changing:
             dropped = await self._of(name).ask(calls.Drop(name))
             self._aliases.forget(name)
+            self._strict.forget(name)
             return dropped
 
     async def collection_info(self, name: str) -> CollectionInfo:
@@ -124,23 +134,28 @@ class EdgeStore:
 
     async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
         """Return the points that exist, in the request's order, duplicates once."""
+        await self._check(collection, request)
         return await self._ask(collection, lambda found: calls.Retrieve(found, request))
 
     async def scroll(self, collection: str, request: ScrollRequest) -> Page:
         """Return a page in id order, or in the order of an indexed payload field."""
+        await self._check(collection, request)
         return await self._ask(collection, lambda found: calls.Scroll(found, request))
 
     async def count(self, collection: str, request: CountRequest) -> int:
         """Return the number of points that match."""
+        await self._check(collection, request)
         return await self._ask(collection, lambda found: calls.Count(found, request))
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""
+        await self._check(collection, request)
         query = await resolve(self, collection, request)
         return await self._ask(collection, lambda found: calls.Query(found, query))
 
     async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:
         """Return the values of a field with their counts, the most frequent first."""
+        await self._check(collection, request)
         return await self._ask(collection, lambda found: calls.Facet(found, request))
 
     async def aliases(self) -> dict[str, str]:
@@ -156,7 +171,15 @@ class EdgeStore:
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:
         """Apply one change; without ``wait`` it is durable but visible only a little later."""
+        await self._check(collection, operation)
         return await self._ask(collection, lambda found: calls.Apply(found, operation, wait))
+
+    async def _check(self, name: str, asked: Read | Operation) -> None:
+        """Raise what strict mode says to a request."""
+        found = self._aliases.resolve(name)
+        if found in self._strict:
+            described = await self._of(found).ask(calls.Describe(found))
+            self._strict.check(found, described, asked)
 
     async def _ask(self, name: str, call: Callable[[str], calls.Call[T]]) -> T:
         """Ask the collection that a name or an alias stands for."""

@@ -42,13 +42,14 @@ def check_vectors(vectors: Vectors, specs: Mapping[str, VectorSpec]) -> None:
 
 
 def _check_vector(name: str, value: VectorValue, spec: VectorSpec) -> None:
-    is_sparse = isinstance(value, SparseVector)
-    if not is_sparse and value.ndim != 1 and spec.kind is not VectorKind.MULTI:
-        raise WrongInput("Conversion between multi and regular vectors failed")
-    if is_sparse != (spec.kind is VectorKind.SPARSE):
-        raise WrongInput("Conversion between sparse and regular vectors failed")
     if isinstance(value, SparseVector):
+        if spec.kind is not VectorKind.SPARSE:
+            raise WrongInput("Conversion between sparse and regular vectors failed")
         return
+    if value.ndim != 1 and spec.kind is not VectorKind.MULTI:
+        raise WrongInput("Conversion between multi and regular vectors failed")
+    if spec.kind is VectorKind.SPARSE:
+        raise WrongInput("Conversion between sparse and regular vectors failed")
     if value.shape[-1] != spec.size or not value.size:
         whose = f" for vector '{name}'" if name else ""
         got = value.shape[-1] if value.size else 0

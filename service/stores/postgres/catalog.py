@@ -225,11 +225,16 @@ async def update(conn: Connection, collection_id: int, config: CreateCollection)
 
 
 async def _follow(conn: Connection, before: CollectionTables, kept: Container[str]) -> None:
-    """Drop and make the tables of the vectors that have gone and come."""
-    for name, vector in before.vectors.items():
-        if name not in kept:
-            for table in vector.tables:
-                await conn.execute(f"DROP TABLE {table.quoted()}")
+    """Make the tables of the vectors that have come; those of the vectors that have gone go with the leftovers."""
+    gone = [
+        table.quoted()
+        for name, vector in before.vectors.items()
+        if name not in kept
+        for table in vector.tables
+    ]
+    await conn.execute(
+        "INSERT INTO vecferry.leftover_tables (name) SELECT unnest($1::text[])", gone
+    )
     after = await by_id(conn, before.id)
     for name, vector in after.vectors.items() if after is not None else ():
         if name not in kept:

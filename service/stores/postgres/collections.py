@@ -76,6 +76,8 @@ class PgCollections:
                 vectors = tuple(operation.name for operation in touched)
                 intent = _described(name, tables.id, cause, vectors)
                 await _owe(connection, Stage(row["stage"]), intent, owner)
+        if touched:
+            await leftovers.clear(self._database)
         return number
 
     async def change_aliases(self, actions: Sequence[AliasOperations], *, owner: UUID) -> None:

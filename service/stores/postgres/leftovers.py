@@ -1,6 +1,6 @@
-"""What dropped generations leave behind: tables and intents, removed when nobody holds them any more.
+"""What dropped generations and removed vectors leave behind: tables and intents that go when nobody holds them.
 
-A transaction of its own per generation: a resync that waits for Qdrant may hold a row or a table for a minute, and no
+A transaction of its own for each: a resync that waits for Qdrant may hold a row or a table for a minute, and no
 client shall wait for that. What cannot be had now is tried again later.
 """
 
@@ -24,6 +24,10 @@ _LISTED = """
     )
     ORDER BY generation LIMIT $1
 """
+_LISTED_TABLES = "SELECT name FROM vecferry.leftover_tables ORDER BY name LIMIT $1"
+_TAKEN_TABLE = """
+    SELECT name FROM vecferry.leftover_tables WHERE name = $1 FOR UPDATE SKIP LOCKED
+"""
 _TAKEN = """
     SELECT vectors FROM vecferry.leftovers WHERE generation = $1 FOR UPDATE SKIP LOCKED
 """
@@ -34,6 +38,7 @@ async def clear(database: Database) -> None:
     try:
         async with database.connection() as connection:
             generations = [row["generation"] for row in await connection.fetch(_LISTED, _MOST)]
+            tables = [row["name"] for row in await connection.fetch(_LISTED_TABLES, _MOST)]
     except VecferryError as error:
         _log.info("leftovers_unreadable", reason=str(error))
         return
@@ -43,6 +48,12 @@ async def clear(database: Database) -> None:
                 await _remove(connection, generation)
         except VecferryError as error:
             _log.info("leftovers_held", generation=generation, reason=str(error))
+    for table in tables:
+        try:
+            async with database.transaction() as connection:
+                await _remove_table(connection, table)
+        except VecferryError as error:
+            _log.info("leftovers_held", table=table, reason=str(error))
 
 
 async def _remove(connection: Connection, generation: int) -> None:
@@ -53,3 +64,11 @@ async def _remove(connection: Connection, generation: int) -> None:
     await connection.execute("DELETE FROM vecferry.intents WHERE generation = $1", generation)
     await catalog.drop_tables(connection, generation, vectors)
     await connection.execute("DELETE FROM vecferry.leftovers WHERE generation = $1", generation)
+
+
+async def _remove_table(connection: Connection, table: str) -> None:
+    await connection.execute(_PATIENCE)
+    if await connection.fetchval(_TAKEN_TABLE, table) is None:
+        return
+    await connection.execute(f"DROP TABLE IF EXISTS {table}")
+    await connection.execute("DELETE FROM vecferry.leftover_tables WHERE name = $1", table)

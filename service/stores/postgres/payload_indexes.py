@@ -57,7 +57,7 @@ async def sync_indexes(database: Database, tables: CollectionTables) -> list[str
         return []
     if database.pooled:
         raise ConfigurationError("an index build needs a direct connection, not a pooler")
-    async with database.connection() as conn, without_limits(conn), _alone(conn, tables):
+    async with database.connection() as conn, without_limits(conn), alone(conn, tables):
         return await _sync(conn, tables, wanted)
 
 
@@ -149,7 +149,7 @@ def _prefix(tables: CollectionTables) -> str:
 
 
 @asynccontextmanager
-async def _alone(conn: Connection, tables: CollectionTables) -> AsyncIterator[None]:
+async def alone(conn: Connection, tables: CollectionTables) -> AsyncIterator[None]:
     """Keep other instances out: an index that another one is building looks like one whose build failed.
 
     The lock is the session's, because a concurrent build cannot run in a transaction. Nobody waits for it in the

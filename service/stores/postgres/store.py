@@ -41,6 +41,7 @@ from service.stores.postgres import (
     descriptions,
     facets,
     hnsw,
+    leftovers,
     reads,
     rows,
     schema,
@@ -160,7 +161,10 @@ class PgStore:
             tables = await catalog.get_for_update(conn, collection)
             before = await descriptions.of_tables(conn, tables)
             await descriptions.write(conn, tables, applied(before, operation))
-            return await rows.next_version(conn)
+            number = await rows.next_version(conn)
+        if isinstance(operation, DeleteVector):
+            await leftovers.clear(self._database)
+        return number
 
     async def collection_info(self, name: str) -> CollectionInfo:
         """Return configuration and exact counts."""
@@ -203,7 +207,10 @@ class PgStore:
             tables = self._known.get(collection)
             if tables is not None and tables.config.strict_mode_config is None:
                 with suppress(Changed), self._known.trusted(collection):
-                    return await read(conn, tables, request, is_unchanged(collection, tables))
+                    answer = await read(conn, tables, request, is_unchanged(collection, tables))
+                    if tables.epoch is not None:
+                        epochs.prove(tables.epoch)
+                    return answer
             tables = await self._readable(conn, collection, request)
             self._known.put(collection, tables)
             return await read(conn, tables, request, TRUE)

@@ -38,9 +38,9 @@ def _point(known: Any, at: int, **payload: Any) -> dict[str, Any]:
 
 def _upserts() -> Iterator[Row]:
     new = _put({"points": [_point(500, 0, a=1), _point(_UUID, 1), _point(1, 2, b=2)]})
-    yield script("dense-cosine", "upsert new and old", [new, new])
+    yield script("small", "upsert new and old", [new, new])
     twice = _put({"points": [_point(500, 0, a=1), _point(500, 1, b=2)]})
-    yield script("dense-cosine", "upsert one twice", [twice])
+    yield script("small", "upsert one twice", [twice])
     columns = {
         "batch": {
             "ids": [500, 1],
@@ -48,16 +48,16 @@ def _upserts() -> Iterator[Row]:
             "payloads": [{"a": [1, {"x": None}]}, None],
         }
     }
-    yield script("dense-cosine", "upsert columns", [_put(columns)])
+    yield script("small", "upsert columns", [_put(columns)])
     for mode in ("upsert", "insert_only", "update_only"):
         body = {"points": [_point(500, 0, a=1), _point(1, 1, a=2)], "update_mode": mode}
-        yield script("dense-cosine", f"upsert, {mode}", [_put(body)])
+        yield script("small", f"upsert, {mode}", [_put(body)])
     where: dict[str, Any] = {
         "points": [_point(500, 0, a=1), _point(1, 1, a=2), _point(6, 1, a=3)],
         "update_filter": _ODD,
     }
     yield script(
-        "dense-cosine", "upsert where", [_put(where), _put({**where, "update_mode": "update_only"})]
+        "small", "upsert where", [_put(where), _put({**where, "update_mode": "update_only"})]
     )
     some: list[Any] = [
         {"id": 1, "vector": {"a": [1, 2, 3, 4]}, "payload": {"x": 1}},
@@ -66,22 +66,20 @@ def _upserts() -> Iterator[Row]:
     ]
     yield script("named", "upsert some vectors", [_put({"points": some})])
     large = {"big": 2**64, "deep": {"x": {"y": [[[]]]}}, "ü": "☃", "": 1, "f": 1e-7, "whole": 3.0}
+    yield script("small", "upsert odd payloads", [_put({"points": [_point(500, 0, **large)]})])
     yield script(
-        "dense-cosine", "upsert odd payloads", [_put({"points": [_point(500, 0, **large)]})]
-    )
-    yield script(
-        "dense-cosine",
+        "small",
         "upsert a null payload",
         [_put({"points": [{**_point(9, 0), "payload": None}]})],
     )
-    yield script("dense-cosine", "upsert zeros", [_put({"points": [{"id": 9, "vector": [0] * 8}]})])
+    yield script("small", "upsert zeros", [_put({"points": [{"id": 9, "vector": [0] * 8}]})])
 
 
 def _deletions() -> Iterator[Row]:
-    yield script("dense-cosine", "delete ids", [_post("delete", {"points": [1, 999, _UUID]})] * 2)
-    yield script("dense-cosine", "delete by filter", [_post("delete", {"filter": _ODD})])
-    yield script("dense-cosine", "delete nothing", [_post("delete", {"filter": _NONE})])
-    yield script("dense-cosine", "delete all", [_post("delete", {"filter": {}})])
+    yield script("small", "delete ids", [_post("delete", {"points": [1, 999, _UUID]})] * 2)
+    yield script("small", "delete by filter", [_post("delete", {"filter": _ODD})])
+    yield script("small", "delete nothing", [_post("delete", {"filter": _NONE})])
+    yield script("small", "delete all", [_post("delete", {"filter": {}})])
 
 
 def _vectors() -> Iterator[Row]:
@@ -92,13 +90,13 @@ def _vectors() -> Iterator[Row]:
     where = {**new, "update_filter": _ODD}
     yield script("named", "update vectors where", [_put(where, "points/vectors")])
     plain = {"points": [{"id": 2, "vector": _NEW[0]}, {"id": 2, "vector": _NEW[1]}]}
-    yield script("dense-cosine", "update the unnamed one twice", [_put(plain, "points/vectors")])
+    yield script("small", "update the unnamed one twice", [_put(plain, "points/vectors")])
     drop = {"vector": ["a", "s"], "points": [2, 6, 10]}
     yield script("named", "delete vectors", [_post("vectors/delete", drop)] * 2)
     where = {"vector": ["m"], "filter": _ODD}
     yield script("named", "delete vectors where", [_post("vectors/delete", where)])
     unnamed = {"vector": [""], "points": [2]}
-    yield script("dense-cosine", "delete the unnamed one", [_post("vectors/delete", unnamed)])
+    yield script("small", "delete the unnamed one", [_post("vectors/delete", unnamed)])
 
 
 _PAYLOADS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -120,26 +118,26 @@ _PAYLOADS: dict[str, tuple[str, dict[str, Any]]] = {
 def _payloads() -> Iterator[Row]:
     for name, (path, body) in _PAYLOADS.items():
         ids = {"points": [1, 2, 5]}
-        yield script("dense-cosine", name, [_post(path, {**body, **ids})])
-        yield script("dense-cosine", f"{name} where", [_post(path, {**body, "filter": _ODD})])
+        yield script("small", name, [_post(path, {**body, **ids})])
+        yield script("small", f"{name} where", [_post(path, {**body, "filter": _ODD})])
     for key in (None, "deep", "deep.list[0]", "nowhere.at.all"):
         body = {"payload": {"o": None, "p": 1}, "points": [1, 2]}
         wanted = body if key is None else {**body, "key": key}
-        yield script("dense-cosine", f"overwrite at {key}", [_put(wanted, "points/payload")])
+        yield script("small", f"overwrite at {key}", [_put(wanted, "points/payload")])
     where = {"payload": {"p": 1}, "filter": _ODD}
-    yield script("dense-cosine", "overwrite where", [_put(where, "points/payload")])
-    yield script("dense-cosine", "clear a list", [_post("payload/clear", {"points": [1, 2]})])
+    yield script("small", "overwrite where", [_put(where, "points/payload")])
+    yield script("small", "clear a list", [_post("payload/clear", {"points": [1, 2]})])
 
 
 def _nulls() -> Iterator[Row]:
     bare = _put({"points": [{"id": 500, "vector": _NEW[0]}]})
     null = {"payload": {"a": None, "b": 1}, "points": [500]}
     gap = "a null that is merged into a point that never had a payload removes its key"
-    yield script("dense-cosine", "a null into nothing", [bare, _post("payload", null)], gap=gap)
+    yield script("small", "a null into nothing", [bare, _post("payload", null)], gap=gap)
     empty = _put({"points": [_point(500, 0)]})
-    yield script("dense-cosine", "a null into an empty payload", [empty, _post("payload", null)])
+    yield script("small", "a null into an empty payload", [empty, _post("payload", null)])
     cleared = [empty, _post("payload/clear", {"points": [500]}), _post("payload", null)]
-    yield script("dense-cosine", "a null into a cleared payload", cleared, gap=gap)
+    yield script("small", "a null into a cleared payload", cleared, gap=gap)
 
 
 def _batches() -> Iterator[Row]:
@@ -153,10 +151,10 @@ def _batches() -> Iterator[Row]:
         {"delete_vectors": {"vector": [""], "points": [6]}},
         {"delete": {"points": [9]}},
     ]
-    yield script("dense-cosine", "batch of all", [_post("batch", {"operations": operations})])
+    yield script("small", "batch of all", [_post("batch", {"operations": operations})])
     failing = [*operations[:2], {"set_payload": {"payload": {}, "points": [99_999]}}, operations[7]]
-    yield script("dense-cosine", "batch that fails", [_post("batch", {"operations": failing})])
-    yield script("dense-cosine", "empty batch", [_post("batch", {"operations": []})])
+    yield script("small", "batch that fails", [_post("batch", {"operations": failing})])
+    yield script("small", "empty batch", [_post("batch", {"operations": []})])
 
 
 def _indexes() -> Iterator[Row]:
@@ -168,16 +166,16 @@ def _indexes() -> Iterator[Row]:
     ):
         make = _put({"field_name": "n", "field_schema": schema}, "index")
         drop = Ask("DELETE", "/collections/{c}/index/n?wait=true")
-        yield script("dense-cosine", f"index {schema}", [make, make, drop, drop])
+        yield script("small", f"index {schema}", [make, make, drop, drop])
     change = [
         _put({"field_name": "n", "field_schema": kind}, "index") for kind in ("integer", "keyword")
     ]
-    yield script("dense-cosine", "another index", change)
+    yield script("small", "another index", change)
     late = [
         _put({"field_name": "deep.a.b", "field_schema": "integer"}, "index"),
         _put({"points": []}),
     ]
-    yield script("dense-cosine", "index of a path", late)
+    yield script("small", "index of a path", late)
 
 
 def _refused() -> Iterator[Row]:
@@ -202,7 +200,7 @@ def _refused() -> Iterator[Row]:
         "an unknown index type": _put({"field_name": "n", "field_schema": "number"}, "index"),
     }
     for name, ask in cases.items():
-        yield script("dense-cosine", name, [ask])
+        yield script("small", name, [ask])
     wrong = {"a": [1.0], "b": [1.0, 2.0, 3.0]}
     yield script(
         "named", "a wrong dimension by name", [_put({"points": [{"id": 1, "vector": wrong}]})]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from service.model.columns import RecordColumns
-from service.model.ids import decode_keys, encode_key
+from service.model.ids import PointId, decode_keys, encode_key
 
 A, B = np.array([1, 2], dtype=np.float32), np.array([3], dtype=np.float32)
 
@@ -27,8 +27,9 @@ def test_what_was_not_asked_for_is_none() -> None:
 
 def test_many_keys_are_decoded_as_one_is() -> None:
     """Integers up to 64 bits alone, and together with UUIDs."""
-    integers = [0, 1, 2**63, 2**64 - 1]
-    mixed = [*integers, "550e8400-e29b-41d4-a716-446655440000"]
-    for ids in ([], integers, mixed):
+    integers: list[PointId] = [0, 1, 2**63, 2**64 - 1]
+    mixed: list[PointId] = [*integers, "550e8400-e29b-41d4-a716-446655440000"]
+    nothing: list[PointId] = []
+    for ids in (nothing, integers, mixed):
         assert decode_keys([encode_key(each) for each in ids]) == ids
     assert {type(each) for each in decode_keys([encode_key(each) for each in integers])} == {int}

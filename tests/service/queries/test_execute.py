@@ -187,6 +187,17 @@ CASES: dict[str, dict[str, Any]] = {
         "query": {"fusion": "rrf"},
         "limit": 50,
     },
+    "fields_rank_before_scores": {
+        "prefetch": [{"query": {"order_by": "f"}, "limit": 9}, _leaf("dot")],
+        "query": {"fusion": "dbsf"},
+        "limit": 50,
+        "score_threshold": 0.45,
+    },
+    "formula_of_fields": {
+        "prefetch": [{"query": {"order_by": "f"}, "limit": 9}],
+        "query": {"formula": {"neg": "f"}},
+        "score_threshold": 0.5,
+    },
     "diverse_of_branches": {
         "prefetch": TWO,
         "query": _diverse(diversity=0.7, candidates_limit=12),

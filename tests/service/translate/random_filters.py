@@ -4,7 +4,8 @@ Every kind of value has a key of its own, where it is most of what is found; the
 is made of a seeded ``Random``: a Hypothesis strategy of this size would take longer than the stores that it tests.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import degrees
 from random import Random
 from typing import Any, TypeAlias
 
@@ -324,35 +325,66 @@ def random_filter(rng: Random, ids: Sequence[int | str], vectors: Sequence[str])
 def is_contested(wanted: Any, schema: Mapping[str, Any]) -> bool:
     """Say whether the engine answers such a filter now one way and now another.
 
-    A string that spells a UUID, sought in a field with an index of numbers: nothing has it when the engine looks it up
-    in the index, and some do when it looks at the points that another condition leaves. A phrase in a text index that
-    keeps no phrases, sought in elements, the same.
+    It does when an index finds fewer points than the condition matches, which then depends on whether the engine looks
+    for points in the index or in what another condition leaves. All of these need a payload index:
+
+    - a string that spells a UUID, sought in a field with an index of numbers or moments;
+    - a range with both ``lt`` and ``lte``, or both ``gt`` and ``gte``, of which the index knows one;
+    - a circle or a box that reaches a pole, crosses the date line or goes half round the globe: the cells of a geo
+      index do not cover it;
+    - inside ``nested``: ranges, exceptions, emptiness, nullness, places and phrases. The index looks for all elements
+      together and knows values of its kind only, the condition tests each element without it.
     """
-    match wanted:
-        case {"key": key, "match": {"value": value}}:
-            kind = next((i for k, i in schema.items() if k.endswith(key)), None)
-            kind = kind["type"] if isinstance(kind, dict) else kind
+    return any(
+        _is_contested(condition, _kind(schema, str(condition.get("key"))), nested=nested)
+        for condition, nested in _conditions(wanted)
+    )
+
+
+def _is_contested(condition: Mapping[str, Any], kind: str | None, *, nested: bool) -> bool:
+    match condition:
+        case {"is_empty": {}} | {"is_null": {}}:
+            return nested
+        case {"key": _} if kind is None:
+            return False
+        case {"match": {"value": str(value)}}:
             return value in _UUID_TEXTS and kind in {"integer", "float", "datetime"}
-        case {"nested": {"filter": inner}}:
-            return _has_phrase(inner) or is_contested(inner, schema)
-        case dict():
-            return any(is_contested(inner, schema) for inner in wanted.values())
-        case list():
-            return any(is_contested(inner, schema) for inner in wanted)
+        case {"match": {"phrase": _} | {"except": _}} | {"is_empty": _} | {"is_null": _}:
+            return nested
+        case {"range": bounds}:
+            return nested or {"lt", "lte"} <= bounds.keys() or {"gt", "gte"} <= bounds.keys()
+        case {"geo_radius": {"center": center, "radius": radius}}:
+            return nested or abs(center["lat"]) + degrees(radius / 6_371_000) > 89
+        case {"geo_bounding_box": {"top_left": top_left, "bottom_right": bottom_right}}:
+            width = bottom_right["lon"] - top_left["lon"]
+            at_pole = top_left["lat"] >= 90 or bottom_right["lat"] <= -90
+            return nested or at_pole or not 0 <= width <= 180
+        case {"geo_polygon": _}:
+            return nested
         case _:
             return False
 
 
-def _has_phrase(wanted: Any) -> bool:
+def _kind(schema: Mapping[str, Any], key: str) -> str | None:
+    given = next((given for path, given in schema.items() if path.endswith(key)), None)
+    return None if given is None else str(given["type"] if isinstance(given, dict) else given)
+
+
+def _conditions(wanted: Any, *, nested: bool = False) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """Yield all conditions on fields, with whether they stand inside ``nested``."""
     match wanted:
-        case {"match": {"phrase": _}}:
-            return True
+        case {"key": str(), "filter": inner}:
+            yield from _conditions(inner, nested=True)
+        case {"key": str()} | {"is_empty": _} | {"is_null": _}:
+            yield wanted, nested
         case dict():
-            return any(_has_phrase(inner) for inner in wanted.values())
+            for inner in wanted.values():
+                yield from _conditions(inner, nested=nested)
         case list():
-            return any(_has_phrase(inner) for inner in wanted)
+            for inner in wanted:
+                yield from _conditions(inner, nested=nested)
         case _:
-            return False
+            return
 
 
 def _text_index(rng: Random) -> dict[str, Any]:

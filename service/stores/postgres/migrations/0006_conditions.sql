@@ -196,7 +196,7 @@ BEGIN
     END IF;
     FOR edge IN 1 .. cardinality(lons) - 1 LOOP
         -- Edges that the parallel through the point does not meet.
-        CONTINUE WHEN (lats[edge] <= lat) = (lats[edge + 1] < lat) AND lats[edge] <> lat;
+        CONTINUE WHEN CASE WHEN lats[edge] <= lat THEN lats[edge + 1] < lat ELSE lats[edge + 1] > lat END;
         side := vecferry.side_of_line(lon, lat, lons[edge], lats[edge], lons[edge + 1], lats[edge + 1]);
         IF side = 0 THEN
             IF lon BETWEEN least(lons[edge], lons[edge + 1]) AND greatest(lons[edge], lons[edge + 1]) THEN

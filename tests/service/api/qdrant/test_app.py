@@ -73,7 +73,8 @@ def test_trailing_slashes_are_trimmed(api: Api) -> None:
 def test_a_name_may_hold_what_a_path_cannot(api: Api) -> None:
     """Segments are decoded one by one: an encoded slash is part of a name, and no name of a collection."""
     assert api.result("GET", "/collections/%C3%A4%20b/exists") == {"exists": False}
-    status, text = api.error("GET", "/collections/a%2Fb")
+    assert api.error("GET", "/collections/a%2Fb")[0] == 404
+    status, text = api.error("PUT", "/collections/a%2Fb", {})
     assert (status, "path parameters" in text) == (422, True)
     api.result("DELETE", "/collections/c/index/a%2Fb?wait=true")
     assert api.store.applied[-1] == (DeleteIndex("a/b"), True)

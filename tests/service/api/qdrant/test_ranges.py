@@ -6,7 +6,14 @@ import pytest
 
 from service.api.parsing import parse
 from service.errors import RequestError
-from service.model.qdrant import CreateCollection, QueryRequest, ScrollRequest
+from service.model.qdrant import (
+    CreateCollection,
+    Filter,
+    QueryGroupsRequest,
+    QueryRequest,
+    ScrollRequest,
+    SearchMatrixRequest,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +58,72 @@ from service.model.qdrant import CreateCollection, QueryRequest, ScrollRequest
             422,
             "vectors.a.size: value 65537 invalid, must be from 1 to 65536",
         ),
+        (
+            QueryRequest,
+            {"filter": {"must": [{"key": "a", "match": {"value": 2**63}}]}},
+            400,
+            "value: invalid value: integer `9223372036854775808`, expected i64",
+        ),
+        (
+            QueryRequest,
+            {"filter": {"must": [{"key": "a", "match": {"except": [1, -(2**63) - 1]}}]}},
+            400,
+            "expected i64",
+        ),
+        (
+            QueryRequest,
+            {"filter": {"must": [{"slice": {"total": 2, "index": 2}}]}},
+            422,
+            "internal.filter.must[0].slice.index: value 2 invalid, must be less than total (2)",
+        ),
+        (
+            QueryRequest,
+            {"filter": {"must": [{"key": "a", "geo_polygon": {"exterior": {"points": []}}}]}},
+            400,
+            "polygon invalid, the size must be at least 4, got 0",
+        ),
+        (
+            QueryRequest,
+            {"filter": {"must": [{"is_null": {"key": "a..b"}}]}},
+            400,
+            "Invalid json path: 'a..b'",
+        ),
+        (
+            QueryRequest,
+            {"query": {"indices": [-1], "values": [1]}},
+            400,
+            "indices: invalid value: integer `-1`, expected u32",
+        ),
+        (
+            QueryGroupsRequest,
+            {"group_by": "k", "group_size": 0},
+            422,
+            "search_group_request.group_request.group_size: value 0 invalid, must be 1 or larger",
+        ),
+        (
+            SearchMatrixRequest,
+            {"sample": 1},
+            422,
+            "search_request.sample: value 1 invalid, must be 2 or larger",
+        ),
+        (
+            QueryRequest,
+            {"query": {"rrf": {"k": 0}}},
+            422,
+            "internal.query.rrf.k: value 0 invalid, must be 1 or larger",
+        ),
+        (
+            QueryRequest,
+            {"query": {"nearest": [1], "mmr": {"candidates_limit": 16_385}}},
+            422,
+            "internal.query.mmr.candidates_limit: value 16385 invalid, must be 16384 or smaller",
+        ),
+        (
+            CreateCollection,
+            {"optimizers_config": {"deleted_threshold": 1.5}},
+            422,
+            "optimizers_config.deleted_threshold: value 1.5 invalid, must be from 0.0 to 1.0",
+        ),
         (QueryRequest, {"offset": -1}, 400, "offset: invalid value: integer `-1`, expected usize"),
         (
             QueryRequest,
@@ -73,3 +146,13 @@ def test_the_edges_of_the_ranges_are_inside() -> None:
     parse(CreateCollection, {"vectors": {"size": 65_536, "distance": "Dot"}, "shard_number": 1})
     parse(QueryRequest, {"limit": 1, "offset": 0})
     parse(ScrollRequest, {"limit": 1, "offset": 0})
+
+
+def test_limits_beyond_all_collections() -> None:
+    """Qdrant takes whatever fits 64 bits; here more than any collection holds is as good as all."""
+    huge = {"limit": 2**64 - 1, "offset": 2**63}
+    parsed = parse(QueryRequest, huge)
+    assert (parsed.limit, parsed.offset) == (2**31 - 1, 2**31 - 1)
+    assert parse(ScrollRequest, huge).offset == 2**63
+    values = {"must": [{"key": "a", "values_count": {"lt": 2**63}}]}
+    assert parse(Filter, values).must[0].values_count.lt == 2**31 - 1  # type: ignore[union-attr, index]

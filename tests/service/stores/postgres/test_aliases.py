@@ -1,5 +1,7 @@
 """Aliases in Postgres."""
 
+import asyncio
+
 import pytest
 
 from service.errors import AliasNotFound, CollectionExists, CollectionNotFound, WrongInput
@@ -11,7 +13,7 @@ from service.model.qdrant import (
     DenseVectorNameConfig,
 )
 from service.stages import Stage
-from service.stores.postgres import aliases
+from service.stores.postgres import aliases, catalog, leftovers
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.store import PgStore
@@ -106,7 +108,9 @@ async def test_a_copy_takes_nothing_from_what_postgres_is_right_for(
     }  # fmt: skip
 
 
-async def test_a_store_of_its_own_changes_its_description(store: PgStore) -> None:
+async def test_a_store_of_its_own_changes_its_description(
+    store: PgStore, database: Database
+) -> None:
     """Payload indexes and named vectors, under an alias too."""
     await _change(store, _create("a", "c"))
     config = DenseVectorNameConfig.model_validate({"dense": {"size": 3, "distance": "Dot"}})
@@ -118,5 +122,27 @@ async def test_a_store_of_its_own_changes_its_description(store: PgStore) -> Non
     assert isinstance(info.config.params.vectors, dict)
     assert info.config.params.vectors.keys() == {"", "b"}
     await store.apply("a", DeleteVector("b"), wait=True)
+    async with database.connection() as connection:
+        waiting = await connection.fetchval("SELECT count(*) FROM vecferry.leftover_tables")
+    assert not waiting
     left = (await store.collection_info("c")).config
     assert CreateCollection(vectors=left.params.vectors).vectors == {"": CONFIG.vectors}
+
+
+async def test_a_removed_vectors_table_goes_when_nobody_holds_it(
+    store: PgStore, database: Database
+) -> None:
+    """A push to a source that hangs holds it: no client waits for that, and nothing of it is left in the end."""
+    config = DenseVectorNameConfig.model_validate({"dense": {"size": 3, "distance": "Dot"}})
+    await store.apply("c", CreateVector("b", config), wait=True)
+    async with database.transaction() as connection:
+        tables = await catalog.get(connection, "c")
+        table = tables.vectors["b"].table.quoted()
+        await connection.execute(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
+        async with asyncio.timeout(2):
+            await store.apply("c", DeleteVector("b"), wait=True)
+        await store.apply("c", Upsert([point(3)]), wait=True)
+        assert await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table)
+    await leftovers.clear(database)
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT to_regclass($1) IS NULL", table)

@@ -189,5 +189,10 @@ async def test_a_drop_waits_for_a_write(database: Database) -> None:
 
 
 async def _tables(conn: Connection) -> set[str]:
-    rows = await conn.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'vecferry_data'")
+    """Return the collections' tables without those that only wait to be dropped."""
+    rows = await conn.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'vecferry_data'"
+        " AND format('%I.%I', schemaname, tablename) <>"
+        " ALL (SELECT replace(name, '\"', '') FROM vecferry.leftover_tables)"
+    )
     return {row["tablename"] for row in rows}

@@ -24,7 +24,10 @@ from service.model.queries import ByField
 from service.queries.leaves import Selection
 from service.stores.postgres import catalog, ordered
 from service.stores.postgres.database import Database
+from service.stores.postgres.payload_indexes import sync_indexes
+from service.stores.postgres.shapes import shape
 from service.stores.postgres.store import PgStore
+from service.translate.sql import TRUE
 from tests.service.stores.postgres.indexed import NAME, PATHS, fill, payloads, shard
 
 _STARTS = (
@@ -76,6 +79,9 @@ async def test_every_value_stands_where_the_engine_has_it(
     given = payloads(1)
     store = PgStore(database)
     await fill(store, given, kind)
+    async with database.connection() as conn:
+        tables = await catalog.get(conn, NAME)
+    await sync_indexes(database, tables)
     with shard(tmp_path, given, kind) as opened:
         for path in PATHS:
             for direction in _DIRECTIONS:
@@ -141,3 +147,28 @@ async def test_a_leaf_of_a_query(database: Database) -> None:
     some = Filter(must=[HasIdCondition(has_id=[2, 3])])
     hits = await leaf(limit=2, filter=some, with_payload=["k"])
     assert [(hit.id, hit.payload) for hit in hits] == [(2, {"k": [2, 12]}), (3, {"k": [3, 13]})]
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [("integer", 1_000), ("datetime", "2020-01-01"), ("float", None)]
+)
+async def test_an_index_finds_the_first(kind: str, start: Any, database: Database) -> None:
+    """One for values, one for arrays; an array has its place among the rest."""
+    store = PgStore(database)
+    moments = kind == "datetime"
+    given = {n: {"k": f"{2000 + n % 90}-01-01" if moments else n} for n in range(3_000)}
+    await fill(store, {**given, 5_000: {"k": ["2020-06-01", "x", 1_000.0]}}, kind)
+    async with database.connection() as conn:
+        tables = await catalog.get(conn, NAME)
+    await sync_indexes(database, tables)
+    wanted = ByField("k", Direction.ASC, start)
+    async with database.connection() as conn:
+        bare = shape(tables, with_payload=False, with_vector=None)
+        text, arguments = ordered.statement(tables, wanted, TRUE, bare, limit=20).render()
+        plan = "\n".join(row[0] for row in await conn.fetch(f"EXPLAIN {text}", *arguments))
+        hits = await ordered.by_field(conn, tables, wanted, Selection(limit=60))
+    assert plan.count(f"using {tables.points.parts[-1]}_by_") == 2, plan
+    assert 5_000 in {hit.id for hit in hits} or start is None
+    values = [hit.order_value for hit in hits]
+    assert values == sorted(values)  # type: ignore[type-var] # all are numbers
+    assert len(hits) == 60
