@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+_UNPROVEN = -1
+
 _proven: ContextVar[set[int] | None] = ContextVar("proven_epochs", default=None)
 
 
 @contextmanager
 def collected() -> Iterator[set[int]]:
-    """Yield the epochs that the reads of the block (of this task) were proven to be made under."""
+    """Yield the epochs that the reads of the block (of this task) were made under, and one more if some is unknown."""
     proven: set[int] = set()
     token = _proven.set(proven)
     try:
@@ -26,3 +28,8 @@ def prove(epoch: int) -> None:
     proven = _proven.get()
     if proven is not None:
         proven.add(epoch)
+
+
+def leave_open() -> None:
+    """Say that a read is made of which nobody knows the epoch; no real one is the number that stands for it."""
+    prove(_UNPROVEN)

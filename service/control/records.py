@@ -1,7 +1,7 @@
 """What an instance makes of the source's records: one look at them, and the stages that follow from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from service.control.register import Record
 from service.control.state import Basis, CollectionState
@@ -32,7 +32,10 @@ class Look:
 def states_in_force(
     known: Sequence[CollectionState], records: Sequence[Record]
 ) -> tuple[CollectionState, ...]:
-    """Return the states by name: the records', and what was last known of collections without one."""
+    """Return the states by name: the records', and what was last known of collections without one, and of aliases."""
     by_name = {state.name: state for state in known}
-    by_name |= {record.state.name: record.state for record in records}
+    for record in records:
+        name = record.state.name
+        aliases = by_name[name].aliases if name in by_name else frozenset()
+        by_name[name] = replace(record.state, aliases=aliases)
     return tuple(by_name[name] for name in sorted(by_name))

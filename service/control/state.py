@@ -80,8 +80,14 @@ class View:
         self.has_all_aliases = has_all_aliases
         self.read_at = read_at
         self.states: Mapping[str, CollectionState] = {state.name: state for state in states}
-        self.aliases: Mapping[str, str] = aliases_in_force(self.states.values(), aliases or {})
-        self._gone = (aliases or {}).keys() - self.aliases.keys() - self.states.keys()
+        of_source = aliases or {}
+        in_force = aliases_in_force(self.states.values(), of_source)
+        # Without Postgres a copy of its aliases is enough: nothing is answered under them.
+        self.aliases: Mapping[str, str] = {
+            **(of_source if basis is not Basis.CONTROL else {}),
+            **in_force,
+        }
+        self._gone = of_source.keys() - self.aliases.keys() - self.states.keys()
         self._default_stage = default_stage
         self._leases: Counter[str] = Counter()
 

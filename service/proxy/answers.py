@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 import orjson
 from starlette.types import ASGIApp, Scope
 
+from service import epochs
 from service.api.qdrant.parameters import parse_parameters
 from service.api.qdrant.touched import touched
 from service.control.state import CollectionState
@@ -140,9 +141,17 @@ class Answers:
         if await self.is_refused(exchange):
             return
         exchange.answered_by = "target"
-        if call.kind in {Kind.READ, Kind.SEARCH} and state.epoch:
-            await self._is_owing(state)  # for its check of the epoch: I6
-        await self.target_app(_scope(exchange, call, state), exchange.replay(), exchange.send)
+        scope = _scope(exchange, call, state)
+        if call.kind not in {Kind.READ, Kind.SEARCH} or not state.epoch:
+            await self.target_app(scope, exchange.replay(), exchange.send)
+            return
+        captured = Captured()
+        with epochs.collected() as proven:
+            await self.target_app(scope, exchange.replay(), captured.send)
+        # Epochs only grow: one that is current now was current when the read was made (I6).
+        if proven != {state.epoch}:
+            await self._is_owing(state)
+        await captured.release(exchange)
 
     async def _from_current_target(
         self, exchange: Exchange, call: Call, state: CollectionState

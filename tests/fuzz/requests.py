@@ -66,7 +66,7 @@ def requests() -> st.SearchStrategy[Request]:
             # Without it a write that fails later is answered before it does.
             query["wait"] = "true"
         path = _path(name, operation.path, dice) + ("?" + urlencode(query) if query else "")
-        body = None if isinstance(case.body, NotSet) else _cooked(name, case.body, dice)
+        body = None if isinstance(case.body, NotSet) else _cooked(name, path, case.body, dice)
         return Request(name, operation.method.upper(), path, body)
 
     return request()
@@ -85,8 +85,8 @@ def _collections() -> list[str]:
     return [*[NAMED] * 5, *[PLAIN] * 3, ALIAS, MADE, MISSING]
 
 
-def _cooked(name: str, body: Any, dice: random.Random) -> Any:
-    seasoned = completed(name, seasoned_body(body, dice), dice)
+def _cooked(name: str, path: str, body: Any, dice: random.Random) -> Any:
+    seasoned = completed(name, path, seasoned_body(body, dice), dice)
     return _spoilt(seasoned, dice) if dice.random() < _SPOILT else seasoned
 
 

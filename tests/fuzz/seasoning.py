@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.fuzz.world import IDS, PATHS, VECTOR_NAMES, WORDS
+from tests.fuzz.world import IDS, PATHS, PLAIN, VECTOR_NAMES, WORDS
 
 _SEASONED, _SHARDED = 0.9, 0.03
 _NOT_A_NAME = frozenset({"indices", "values", "name", "vector", "model", "text", "image", "object"})
@@ -15,30 +15,51 @@ def seasoned_body(body: Any, dice: random.Random) -> Any:
     return _seasoned(body, "", dice)
 
 
-def completed(operation: str, body: Any, dice: random.Random) -> Any:
-    """Return the body with what an operation cannot do without, if it is not there."""
+def completed(operation: str, path: str, body: Any, dice: random.Random) -> Any:
+    """Return the body with what an operation on this collection cannot do without."""
     if not isinstance(body, dict) or dice.random() > _SEASONED:
         return body
     if isinstance(body.get("searches"), list):
         single = operation.replace("_batch", "")
-        return {**body, "searches": [completed(single, one, dice) for one in body["searches"]]}
+        searches = [completed(single, path, each, dice) for each in body["searches"]]
+        return {"searches": searches}
+    is_plain = f"/{PLAIN}/" in path
+    return {
+        **body,
+        **_lacking(operation, body, dice),
+        **_fitting(operation, dice, is_plain=is_plain),
+    }
+
+
+def _lacking(operation: str, body: dict[str, Any], dice: random.Random) -> dict[str, Any]:
     lacking: dict[str, Any] = {}
     if operation in _SELECTING and not body.get("points") and not body.get("filter"):
-        lacking["points"] = dice.sample(IDS, 2)
+        lacking["points"] = dice.sample(IDS[:4], 2)
     if operation in {"search_points", "recommend_points", "discover_points"}:
         lacking["limit"] = 3
-    if operation.startswith("search_point"):
-        named = dice.choice([("a", _dense(dice)), ("s", _sparse(dice))])
-        lacking["vector"] = dice.choice([_dense(dice), {"name": named[0], "vector": named[1]}])
-    if operation == "delete_vectors":
-        lacking["vector"] = dice.sample(VECTOR_NAMES, 2)
     if operation.startswith("recommend") and not body.get("positive"):
         lacking["positive"] = [_dense(dice), dice.choice(IDS)]
     if operation.startswith("discover") and not body.get("target"):
         lacking["target"] = _dense(dice)
-    return {**body, **lacking}
+    if operation == "delete_vectors":
+        lacking["vector"] = dice.sample(VECTOR_NAMES, 2)
+    return lacking
 
 
+def _fitting(operation: str, dice: random.Random, *, is_plain: bool) -> dict[str, Any]:
+    """Return vectors of the collection's own kind."""
+    if operation.startswith("search_point"):
+        return {"vector": _dense(dice) if is_plain else {"name": "a", "vector": _dense(dice)}}
+    if operation in {"upsert_points", "update_vectors"}:
+        made = _dense if is_plain else _vectors
+        points = [{"id": dice.choice(IDS[:6]), "vector": made(dice)} for _ in range(2)]
+        return {"points": points} if dice.random() < _SEASONED else {}
+    if operation.startswith(_SEARCHING):
+        return {"using": None if is_plain else dice.choice(["a", "h", "m"])}
+    return {}
+
+
+_SEARCHING = ("query", "recommend", "discover", "search_matrix")
 _SELECTING = frozenset(
     {
         *("delete_points", "delete_vectors", "set_payload", "overwrite_payload"),

@@ -137,10 +137,19 @@ async def build(world: "World") -> Instance:
         resyncer=resyncer,
         ledger=ledger,
         changes=variant.changes(
-            plane, control, seals, read_source_config=_NOT_HERE, freeze_seconds=FREEZE_SECONDS
+            plane,
+            control,
+            seals,
+            read_source_config=_NOT_HERE,
+            follow=_no_follow,
+            freeze_seconds=FREEZE_SECONDS,
         ),
         background=background,
     )
+
+
+async def _no_follow(_: CollectionState) -> None:
+    """No description changes here."""
 
 
 async def _no_aliases() -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""``make parity``: every row and random filters, a table per feature, and what differs.
+"""``make parity``: every row, random filters and random queries, a table per feature, and what differs.
 
 ``python -m tests.parity [words of a row's label …] [--profile fast|deep] [--seed N]``; with words, no random filters
-unless one of them is ``random``.
+and queries unless one of them is ``random`` (both), ``filters`` or ``queries``.
 """
 
 import argparse
@@ -17,14 +17,19 @@ import structlog
 
 from service.embedded.postgres import EmbeddedPostgres
 from tests.parity.drawn import Found, conditions, worlds
+from tests.parity.query_worlds import world as query_world
 from tests.parity.report import Report
 from tests.parity.rig import DataSetRefusedError, Rig, rig
 from tests.parity.suite import all_rows, label
+from tests.parity.tried_queries import Tried
 
 _DATABASE_VARIABLE = "VECFERRY_TEST_DATABASE_URL"
-_RANDOM = "random filters"
-_PROFILES = {"fast": (10, 100), "deep": (500, 110)}
-"""How many random collections, and filters on each."""
+_FILTERS, _QUERIES = "filters", "queries"
+_PROFILES = {
+    "fast": {_FILTERS: (10, 100), _QUERIES: (5, 100)},
+    "deep": {_FILTERS: (500, 110), _QUERIES: (150, 140)},
+}
+"""How many random collections, and filters and queries on each."""
 
 
 def main() -> int:
@@ -32,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.parity")
     parser.add_argument("words", nargs="*", help="only rows whose label contains all of them")
     parser.add_argument("--profile", choices=_PROFILES, default="fast")
-    parser.add_argument("--seed", type=int, default=1, help="of the random filters")
+    parser.add_argument("--seed", type=int, default=1, help="of what is random")
     given = parser.parse_args()
     # Every request is a line in the log.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -56,13 +61,14 @@ async def _run(database_url: str, folder: Path, given: argparse.Namespace) -> Re
             for row in rows:
                 if all(word in label(feature, row) for word in given.words):
                     report.add(feature, row, await both.run(row))
-        if not given.words or "random" in given.words:
-            await _try_filters(both, report, given)
+        for part, attempt in ((_FILTERS, _try_filters), (_QUERIES, _try_queries)):
+            if not given.words or {"random", part} & set(given.words):
+                await attempt(both, report, given)
     return report
 
 
 async def _try_filters(both: Rig, report: Report, given: argparse.Namespace) -> None:
-    count, per_world = _PROFILES[given.profile]
+    count, per_world = _PROFILES[given.profile][_FILTERS]
     found, rng = Found(), Random(given.seed)
     for world in worlds(count, rng):
         try:
@@ -70,7 +76,20 @@ async def _try_filters(both: Rig, report: Report, given: argparse.Namespace) -> 
         except DataSetRefusedError as error:
             found.differences.append(str(error))
             found.compared += 1
-    report.add_filters(_RANDOM, found)
+    report.add_random(f"random {_FILTERS}", found.compared, found.differences, found.contested)
+
+
+async def _try_queries(both: Rig, report: Report, given: argparse.Namespace) -> None:
+    count, per_world = _PROFILES[given.profile][_QUERIES]
+    tried, rng = Tried(), Random(given.seed)
+    for at in range(count):
+        world = query_world(f"queried-{given.seed}-{at}", rng, is_named=at % 3 != 2)
+        try:
+            await both.try_queries(world, per_world, rng, tried)
+        except DataSetRefusedError as error:
+            tried.differences.append(str(error))
+            tried.compared += 1
+    report.add_random(f"random {_QUERIES}", tried.compared, tried.differences)
 
 
 if __name__ == "__main__":

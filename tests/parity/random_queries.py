@@ -185,7 +185,8 @@ class _Query:
                     self._world.main.points, self._world.aside.points, strict=True
                 )
                 if not using
-                or {using, *self._of_group(using)} <= point["vector"].keys() & other["vector"].keys()
+                or {using, *self._of_group(using)}
+                <= point["vector"].keys() & other["vector"].keys()
             ]
             if has:
                 return rng.choice(has)

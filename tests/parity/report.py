@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.parity.asks import Row
-from tests.parity.drawn import Found
 
 _SHOWN = 1500
 """Longest account of one difference, in characters."""
@@ -38,11 +37,14 @@ class Report:
         else:
             self.equal[feature] += count
 
-    def add_filters(self, feature: str, found: Found) -> None:
-        """Count random filters."""
-        self.requests[feature] += found.compared
-        self.equal[feature] += found.compared - len(found.differences)
-        self.failures += [f"{feature}: {one[:_SHOWN]}" for one in found.differences]
+    def add_random(
+        self, feature: str, compared: int, differences: Sequence[str], contested: int = 0
+    ) -> None:
+        """Count what nobody thought of; ``contested`` are known gaps."""
+        self.requests[feature] += compared
+        self.equal[feature] += compared - len(differences) - contested
+        self.gaps[feature] += contested
+        self.failures += [f"{feature}: {one[:_SHOWN]}" for one in differences]
 
     @property
     def is_ok(self) -> bool:
@@ -52,10 +54,10 @@ class Report:
     def text(self) -> str:
         """Return failures, table and the last line."""
         heads = ("feature", "requests", "equal", "gaps", "marked")
-        table = [f"{heads[0]:<14}" + "".join(f"{head:>10}" for head in heads[1:])]
+        table = [f"{heads[0]:<15}" + "".join(f"{head:>10}" for head in heads[1:])]
         for feature in self.requests:
             counts = (self.requests, self.equal, self.gaps, self.unproven)
-            table.append(f"{feature:<14}" + "".join(f"{count[feature]:>10}" for count in counts))
+            table.append(f"{feature:<15}" + "".join(f"{count[feature]:>10}" for count in counts))
         table.append(
             "marked: not done by Qdrant's engine itself; docs/testing.md says what stands in for it"
         )

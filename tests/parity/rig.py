@@ -91,7 +91,7 @@ class Rig:
         try:
             if failed := await self._fill(dataset, name):
                 raise DataSetRefusedError(failed)
-            await compare(self._both, name, wanted, found)
+            await compare(self._both, dataset, wanted, found)
         finally:
             await self._both(named(Ask("DELETE", "/collections/{c}"), name))
 

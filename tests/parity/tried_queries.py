@@ -6,7 +6,7 @@ that cut. Such answers count as free; only a difference makes it worth a look wh
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -82,7 +82,9 @@ async def _judge(
             return
     else:
         result = expected.body["result"]
-        tried.points += len(result.get("points") or result.get("groups") or result.get("hits") or ())
+        tried.points += len(
+            result.get("points") or result.get("groups") or result.get("hits") or ()
+        )
     different = difference(Ask("POST", "", one.body, one.rule), expected, actual)
     if different is None:
         return
@@ -101,16 +103,21 @@ class _Probe:
     threshold: float | None
     is_ranked: bool
     """Whether the places of all points count, not only which are in the list."""
+    is_whole: bool = False
+    """Whether the places behind the cut count, too."""
 
 
 async def _is_free(both: Both, world: World, one: Drawn) -> bool:
     """Say whether the answer depends on which of two points with the same score comes first."""
     path = f"/collections/{world.main.name}/points/query"
+    # Groups are asked for again and again, each time without those that are full: any place may be a cut.
+    is_grouped = one.path == "points/query/groups"
     for probe in _probes(one, world):
         expected, _ = await both(Ask("POST", path, probe.body))
         if expected.status != _OK:
             continue
-        if _has_tie(probe, [hit["score"] for hit in expected.body["result"]["points"]]):
+        scores = [hit["score"] for hit in expected.body["result"]["points"]]
+        if _has_tie(replace(probe, is_whole=True) if is_grouped else probe, scores):
             return True
     return False
 
@@ -123,7 +130,7 @@ def _has_tie(probe: _Probe, scores: list[float]) -> bool:
         ties = {at for at, pair in enumerate(pairwise(best_first), start=1) if agree(*pair)}
         if any(cut in ties for cut in probe.cuts):
             return True
-        if probe.is_ranked and any(at <= max(probe.cuts) for at in ties):
+        if ties and (probe.is_whole or (probe.is_ranked and min(ties) <= max(probe.cuts))):
             return True
     return False
 
@@ -214,4 +221,3 @@ _EXAMPLES = (
     *("prefetch", "query", "nearest", "recommend", "positive", "negative", "discover", "target"),
     *("context", "relevance_feedback", "feedback", "example"),
 )
-

@@ -15,6 +15,7 @@ from service.model.qdrant import (
     OptimizersStatusOneOf,
     PointRequest,
     ScrollRequest,
+    WithVector,
 )
 from service.model.queries import ResolvedQuery
 from service.stores.configuration import collection_config
@@ -107,11 +108,16 @@ def query(shard: edge.EdgeShard, wanted: ResolvedQuery) -> list[Hit]:
     """Return the best points, best first."""
     with engine_errors():
         found = shard.query(engine_query(wanted, boolean_matches(shard)))
-    hits = [our_hit(hit) for hit in found]
-    if wanted.with_vector:
-        return hits
-    # A query by maximal marginal relevance returns the vectors it worked with.
-    return [replace(hit, vectors=None) for hit in hits]
+    return [_without_others(our_hit(hit), wanted.with_vector) for hit in found]
+
+
+def _without_others(hit: Hit, wanted: WithVector | None) -> Hit:
+    """Return the hit without vectors that nobody asked for: maximal marginal relevance leaves those it worked with."""
+    if wanted is True or hit.vectors is None:
+        return hit
+    if not isinstance(wanted, list):
+        return replace(hit, vectors=None)
+    return replace(hit, vectors={name: hit.vectors[name] for name in wanted if name in hit.vectors})
 
 
 def facet(shard: edge.EdgeShard, request: FacetRequest) -> list[FacetHit]:

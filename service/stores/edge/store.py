@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, RequestError
 from service.model.operations import Operation, UpdateResult
 from service.model.points import FacetHit, Hit, Page, Record
 from service.model.qdrant import (
@@ -150,7 +150,12 @@ class EdgeStore:
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
         """Return the best points, best first."""
         await self._check(collection, request)
-        query = await resolve(self, collection, request)
+        try:
+            query = await resolve(self, collection, request)
+        except RequestError:
+            # Without the collection nothing else is wrong with the request.
+            await self.collection_info(collection)
+            raise
         return await self._ask(collection, lambda found: calls.Query(found, query))
 
     async def facet(self, collection: str, request: FacetRequest) -> list[FacetHit]:

@@ -6,10 +6,12 @@ its conditions, fails where the catalogue says something else by now: then it is
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import asyncpg
 
 from service.errors import VecferryError
+from service.model.qdrant import NearestQuery, QueryRequest, RecommendQuery, RecommendStrategy
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.kept import Kept
 from service.translate.sql import Sql, literal, number, sql
@@ -43,6 +45,21 @@ class Known:
         except (VecferryError, asyncpg.RaiseError, asyncpg.UndefinedTableError) as error:
             self._tables.drop(name)
             raise Changed from error
+
+
+def is_one_search(request: QueryRequest) -> bool:
+    """Say whether the query may be one search for a vector; what is not is not resolved for nothing."""
+    if request.prefetch:
+        return False
+    match request.query:
+        case NearestQuery(mmr=mmr):
+            return mmr is None
+        case RecommendQuery(recommend=wanted):
+            return wanted.strategy in {None, RecommendStrategy.AVERAGE_VECTOR}
+        case list() | int() | str() | UUID():
+            return True
+        case _:
+            return False
 
 
 def is_unchanged(name: str, tables: CollectionTables) -> Sql:

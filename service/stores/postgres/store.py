@@ -50,7 +50,7 @@ from service.stores.postgres import (
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.estimates import Estimates
-from service.stores.postgres.known import Changed, Known, is_unchanged
+from service.stores.postgres.known import Changed, Known, is_one_search, is_unchanged
 from service.stores.postgres.leaves import PgLeaves, PgLookups
 from service.translate.sql import TRUE, Sql
 
@@ -151,6 +151,7 @@ class PgStore:
 
     async def _readable(self, conn: Connection, name: str, request: Read) -> CollectionTables:
         """Return the tables of a collection that allows the request."""
+        epochs.leave_open()
         tables = await catalog.get(conn, name)
         if self._strict is not None:
             self._strict.check_read(tables.name, tables.config, tables.payload_schema, request)
@@ -247,6 +248,8 @@ class PgStore:
         """Answer without a look into the catalogue. Raises ``Changed`` where that cannot be."""
         tables = self._known.get(collection)
         if tables is None or tables.config.strict_mode_config is not None:
+            raise Changed
+        if not is_one_search(request):
             raise Changed
         with self._known.trusted(collection):
             wanted = await resolve(PgLookups(conn, {}), collection, request)

@@ -125,6 +125,13 @@ _WHOLE: dict[str, dict[str, Any]] = {
 }
 
 
+_BY_PLAN = "under such an index Qdrant answers a match on a text that reads as a UUID by its plan"
+_CONTESTED = {
+    (f"mixed-{kind}", "match 'F81D4FAE7DEC11D0A76500A0C91E6BF6'")
+    for kind in ("integer", "float", "datetime")
+}
+
+
 def rows() -> Iterator[Row]:
     """Each condition alone, and some filters, on all the types of a field."""
     for dataset in ("mixed", *MIXED):
@@ -147,4 +154,5 @@ def rows() -> Iterator[Row]:
 
 def _count(dataset: str, name: str, wanted: dict[str, Any]) -> Row:
     body = {"filter": wanted, "limit": 100, "with_payload": False}
-    return post(dataset, name, "points/scroll", body)
+    gap = _BY_PLAN if (dataset, name) in _CONTESTED else None
+    return post(dataset, name, "points/scroll", body, gap=gap)

@@ -39,7 +39,8 @@ from service.stores.edge.config import engine_config
 from service.stores.edge.queries import engine_query
 from service.stores.edge.values import engine_point, our_id
 from service.stores.postgres import catalog
-from service.stores.postgres.database import Database
+from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.scored import scored
 from service.stores.postgres.store import PgStore
 from tests.contract.samples import ids
@@ -67,13 +68,13 @@ _Random = np.random.Generator
 class Both:
     """One collection with a vector of each kind, in Postgres and in the engine."""
 
-    database: Database
+    conn: Connection
+    tables: CollectionTables
     shard: edge.EdgeShard
 
     async def ours(self, wanted: ByVector, selection: Selection) -> dict[PointId, float]:
         """Scores by point, best first."""
-        async with self.database.connection() as conn:
-            hits = await scored(conn, await catalog.get(conn, "kinds"), wanted, selection)
+        hits = await scored(self.conn, self.tables, wanted, selection)
         return {hit.id: hit.score for hit in hits}
 
     def theirs(self, wanted: ByVector, selection: Selection) -> dict[PointId, float]:
@@ -145,7 +146,8 @@ async def both(
         shard.update(edge.UpdateOperation.upsert_points([engine_point(each) for each in some]))
     await store.apply("kinds", Delete(ids(_DELETED)), wait=True)
     shard.update(edge.UpdateOperation.delete_points([_DELETED]))
-    yield Both(database, shard)
+    async with database.connection() as conn:
+        yield Both(conn, await catalog.get(conn, "kinds"), shard)
     await store.delete_collection("kinds")
     await database.close()
     shard.close()
@@ -179,7 +181,7 @@ def _selections(scores: Sequence[float]) -> list[Selection]:
     third = Filter(must=[FieldCondition(key="group", match=MatchValue(value=1))])
     between = [
         (a + b) / 2
-        for a, b in zip(scores[2::7], scores[3::7], strict=False)
+        for a, b in zip(scores[2::16], scores[3::16], strict=False)
         if abs(a - b) > 1e-3 * abs(a)
     ]
     return [
