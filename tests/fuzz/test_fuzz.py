@@ -8,7 +8,7 @@ from tests.fuzz.requests import Request, requests
 from tests.fuzz.rounds import Game
 from tests.fuzz.running import running_rig
 
-_REQUESTS = 300
+_REQUESTS = 200
 
 
 def test_both_systems_refuse_and_answer_alike(session_database_url: str, tmp_path: Path) -> None:

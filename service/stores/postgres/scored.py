@@ -32,18 +32,36 @@ _MOST_EXAMPLES = 1_600
 
 
 async def scored(
-    conn: Connection, tables: CollectionTables, wanted: ByVector, selection: Selection
+    conn: Connection,
+    tables: CollectionTables,
+    wanted: ByVector,
+    selection: Selection,
+    estimates: Estimates | None = None,
 ) -> list[Hit]:
     """Return the points with the best scores, best first, ties by key.
 
-    Raises ``WrongInput`` for a vector that does not fit.
+    ``estimates`` are those of the database; without them everything is measured anew. Raises ``WrongInput`` for a
+    vector that does not fit.
     """
     read = shape(tables, selection.with_payload, selection.with_vector)
-    return hits(await rows.fetch(conn, statement(tables, wanted, selection, read)), read)
+    table = vector_table(tables, wanted.using)
+    asked = _Examples.of(table, wanted.scoring).sparse
+    by_points = await goes_by_points(
+        conn, tables, table, asked, selection, estimates or Estimates()
+    )
+    found = statement(tables, wanted, selection, read, by_points=by_points)
+    return hits(await rows.fetch(conn, found), read)
 
 
-def statement(tables: CollectionTables, wanted: ByVector, selection: Selection, read: Shape) -> Sql:
-    """Return the statement that scores, ranks and reads."""
+def statement(
+    tables: CollectionTables,
+    wanted: ByVector,
+    selection: Selection,
+    read: Shape,
+    *,
+    by_points: bool = False,
+) -> Sql:
+    """Return the statement that scores, ranks and reads; ``by_points`` is for sparse vectors under a filter."""
     table = vector_table(tables, wanted.using)
     examples = _Examples(table)
     score = custom_score(wanted.scoring, examples.column)

@@ -20,17 +20,34 @@ def overlaps(
     table: VectorTable,
     asked: Sequence[SparseVector],
     selection: Selection,
+    *,
+    by_points: bool = False,
 ) -> Sql:
     """Return a SELECT of ``key`` and the similarities ``s0``, ``s1`` … of all vectors that share an index.
 
     They are ``double precision``, NULL for one of the ``asked`` vectors (in stored form) that shares none. Of the
-    selection only ``params`` and ``among`` count: few points are looked up one by one.
+    selection only ``params`` and ``among`` count: few points are looked up one by one. So are, ``by_points``, those
+    that match its filter; no others are found then.
     """
     products = sql("sum(e.weight::double precision * a.weight)")
     columns = (
         sql(", ", products, " FILTER (WHERE a.example = ", number(at), ") AS s", number(at))
         for at, _ in enumerate(asked)
     )
+    entries = _entries(tables, table, asked, selection.params)
+    if by_points:
+        return sql(
+            "WITH a AS MATERIALIZED (",
+            entries,
+            "), m AS MATERIALIZED (SELECT p.key FROM ",
+            _matching(tables, selection.filter, "filter"),
+            ") SELECT m.key",
+            *columns,
+            # OFFSET keeps the planner, who takes a filter for less selective than it is, to one look-up at a time.
+            " FROM m CROSS JOIN a CROSS JOIN LATERAL (SELECT e.weight FROM ",
+            table.postings,
+            " AS e WHERE e.dim = a.dim AND e.key = m.key OFFSET 0) AS e GROUP BY m.key",
+        )
     among = sql()
     if selection.among is not None:
         keys = Argument([encode_key(point_id) for point_id in selection.among])
@@ -39,7 +56,7 @@ def overlaps(
         "SELECT e.key",
         *columns,
         " FROM (",
-        _entries(tables, table, asked, selection.params),
+        entries,
         ") AS a JOIN ",
         table.postings,
         " AS e ON e.dim = a.dim",
@@ -127,5 +144,9 @@ def _documents(tables: CollectionTables, table: VectorTable, corpus: Filter | No
 
 
 def _members(tables: CollectionTables, corpus: Filter) -> Sql:
-    condition = filter_sql(corpus, tables.row, "params.idf.corpus")
+    return _matching(tables, corpus, "params.idf.corpus")
+
+
+def _matching(tables: CollectionTables, wanted: Filter | None, path: str) -> Sql:
+    condition = filter_sql(wanted, tables.row, path)
     return sql(tables.points, " AS p WHERE NOT p.deleted AND (", condition, ")")

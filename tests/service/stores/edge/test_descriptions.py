@@ -1,5 +1,6 @@
 """What survives a restart and an index build of the engine: named vectors, aliases, limits of strict mode."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -44,8 +45,9 @@ async def _rebuilt(store: EdgeStore, name: str) -> None:
     await store.update_collection(
         name, UpdateCollection(hnsw_config=HnswConfigDiff(ef_construct=33))
     )
-    while (await store.collection_info(name)).status != "green":
-        pass
+    async with asyncio.timeout(60):
+        while (await store.collection_info(name)).status != "green":
+            await asyncio.sleep(0.05)
 
 
 async def test_named_vectors_survive_rebuild_and_restart(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ CASES: list[tuple[Exception, type[VecferryError], str]] = [
     (
         ValueError("invalid JSON path a["),
         MalformedBody,
-        "Format error in JSON body: invalid JSON path a[",
+        "Format error in JSON body: Invalid json path: 'a['",
     ),
     (Exception("disk on fire"), StoreAnswered, "Service internal error: disk on fire"),
 ]
