@@ -45,7 +45,7 @@ from service.proxy.collections import WholeCollections
 from service.proxy.freezing import FreezeQueue
 from service.proxy.passing import Passer
 from service.proxy.proxy import Proxy
-from service.queries.strict import StrictMode
+from service.queries.strict.mode import StrictMode
 from service.stages import Side, compares
 from service.stores.postgres import catalog, hnsw
 from service.stores.postgres.collections import PgCollections

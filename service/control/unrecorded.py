@@ -23,15 +23,15 @@ class NoRegister:
         """Fail."""
         raise _unavailable()
 
-    async def swap(self, record: Record) -> bool:  # noqa: ARG002
+    async def swap(self, record: Record) -> bool:  # noqa: ARG002 - the port's signature
         """Fail."""
         raise _unavailable()
 
-    async def mark(self, mark: Mark) -> None:  # noqa: ARG002
+    async def mark(self, mark: Mark) -> None:  # noqa: ARG002 - the port's signature
         """Fail."""
         raise _unavailable()
 
-    async def unmark(self, mark: Mark) -> None:  # noqa: ARG002
+    async def unmark(self, mark: Mark) -> None:  # noqa: ARG002 - the port's signature
         """Fail."""
         raise _unavailable()
 
@@ -43,7 +43,7 @@ class NoRegister:
 class NoHints:
     """``HintCount`` without a source."""
 
-    async def count(self, generation: int | None = None) -> int:  # noqa: ARG002
+    async def count(self, generation: int | None = None) -> int:  # noqa: ARG002 - the port's signature
         """Fail."""
         raise _unavailable()
 

@@ -282,8 +282,8 @@ def _postmaster(cluster: Path) -> list[str]:
 
 def _is_postgres_over(pid: int, cluster: Path) -> bool:
     """Say whether the process is a server over this cluster and not a stranger with a reused pid."""
-    listed = subprocess.run(  # noqa: S603
-        ["ps", "-ww", "-o", "args=", "-p", str(pid)],  # noqa: S607
+    listed = subprocess.run(  # noqa: S603 - our own arguments
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)],  # noqa: S607 - where it lies differs
         capture_output=True,
         text=True,
         check=False,
@@ -301,7 +301,7 @@ def _free_port() -> int:
 def _shared_memory() -> str:
     """Return the kind that parallel index builds fit into: containers often have 64 MB of POSIX shared memory."""
     try:
-        space = os.statvfs("/dev/shm")  # noqa: S108
+        space = os.statvfs("/dev/shm")  # noqa: S108 - asked for its size
     except OSError:
         return "mmap"
     return "posix" if space.f_bavail * space.f_frsize >= _PARALLEL_BUILD_BYTES else "mmap"

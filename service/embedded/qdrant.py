@@ -84,7 +84,7 @@ async def _watch(lifeline: int, server: "_Server") -> None:
     """Stop the server when the other end of the pipe is closed."""
 
     class Lifeline(asyncio.Protocol):
-        def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
             server.stop()
 
     await asyncio.get_running_loop().connect_read_pipe(Lifeline, os.fdopen(lifeline, "rb"))

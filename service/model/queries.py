@@ -6,7 +6,8 @@ it has ``branches``, what these returned.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from datetime import date
+from typing import Any, Self, TypeAlias
 
 from service.model.ids import PointId
 from service.model.points import UNNAMED, VectorValue
@@ -14,6 +15,7 @@ from service.model.qdrant import (
     Direction,
     Expression,
     Filter,
+    OrderBy,
     SearchParams,
     WithPayloadInterface,
     WithVector,
@@ -103,6 +105,18 @@ class ByField:
     key: str
     direction: Direction = Direction.ASC
     start_from: float | int | str | None = None
+
+    @classmethod
+    def of(cls, order: OrderBy | str) -> Self:
+        """Return the order that a request asks for, a field's name alone being the ascending one."""
+        if isinstance(order, str):
+            return cls(order)
+        start = order.start_from
+        return cls(
+            order.key,
+            order.direction or Direction.ASC,
+            start.isoformat() if isinstance(start, date) else start,
+        )
 
 
 @dataclass(frozen=True, slots=True)

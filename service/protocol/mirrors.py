@@ -108,7 +108,7 @@ class NoSource:
     def fetcher(self, collection: str) -> Fetch:  # noqa: ARG002 - the port's signature
         """Return a reader that fails."""
 
-        async def fetch(ids: Sequence[PointId]) -> Sequence[Point]:  # noqa: ARG001
+        async def fetch(ids: Sequence[PointId]) -> Sequence[Point]:  # noqa: ARG001 - the port's signature
             raise _NOT_CONFIGURED
 
         return fetch
@@ -116,12 +116,12 @@ class NoSource:
     def pusher(self, collection: str) -> Push:  # noqa: ARG002 - the port's signature
         """Return a writer that fails."""
 
-        async def push(present: Sequence[Point], absent: Sequence[PointId]) -> None:  # noqa: ARG001
+        async def push(present: Sequence[Point], absent: Sequence[PointId]) -> None:  # noqa: ARG001 - the port's signature
             raise _NOT_CONFIGURED
 
         return push
 
-    async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:  # noqa: ARG002
+    async def barrier(self, collection: str, ids: Sequence[PointId]) -> None:  # noqa: ARG002 - the port's signature
         """Fail."""
         raise _NOT_CONFIGURED
 

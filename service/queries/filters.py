@@ -1,10 +1,7 @@
 """How Qdrant joins the filter of a query with the filters of what stands below it."""
 
-from typing import TypeAlias
-
 from service.model.qdrant import Condition, Filter, MinShould
-
-Conditions: TypeAlias = list[Condition] | Condition | None
+from service.translate.clauses import Clause, conditions_in
 
 
 def merged(outer: Filter | None, inner: Filter | None) -> Filter | None:
@@ -23,16 +20,10 @@ def merged(outer: Filter | None, inner: Filter | None) -> Filter | None:
     )
 
 
-def _together(outer: Conditions, inner: Conditions) -> list[Condition] | None:
+def _together(outer: Clause, inner: Clause) -> list[Condition] | None:
     if outer is None and inner is None:
         return None
-    return [*_listed(outer), *_listed(inner)]
-
-
-def _listed(given: Conditions) -> list[Condition]:
-    if given is None:
-        return []
-    return given if isinstance(given, list) else [given]
+    return [*conditions_in(outer), *conditions_in(inner)]
 
 
 def _at_least(outer: MinShould | None, inner: MinShould | None) -> MinShould | None:

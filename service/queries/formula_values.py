@@ -5,22 +5,19 @@ Source: lib/segment/src/index/query_optimization/rescore_formula in Qdrant.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeGuard
-from uuid import UUID
 
 from service.errors import MalformedBody, WrongInput
 from service.model.points import Payload
 from service.model.qdrant import GeoPoint, PayloadSchemaType
-from service.queries.payload_values import flat_values_at
 from service.translate.datetimes import parse_datetime
-from service.translate.paths import Index, Key, Path, parse_path
+from service.translate.match import is_uuid
+from service.translate.paths import Index, Key, Path, opened_values_at, parse_path
+from service.translate.ranges import micros
 
 Defaults: TypeAlias = Mapping[Path | int, Any]
 """Values for what is missing: of a payload path, or of the score with this number."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _LARGEST_LATITUDE, _LARGEST_LONGITUDE = 90.0, 180.0
 
 
@@ -70,7 +67,7 @@ class Field:
         return found
 
     def _value(self, payload: Payload, kind: str) -> object:
-        values = flat_values_at(payload, self.path)
+        values = list(opened_values_at(payload, self.path))
         if self.index in _INDEXED:
             values = [value for value in values if _INDEXED[self.index](value)]
         if self.index in _SETS:
@@ -118,7 +115,7 @@ def _unparsed(name: str, reason: str) -> WrongInput:
 
 def seconds(text: str) -> float:
     """Return a moment as seconds since 1970, to the microsecond. Raises ``ValueError``."""
-    return ((parse_datetime(text) - _EPOCH) // _MICROSECOND) / 1_000_000
+    return micros(parse_datetime(text)) / 1_000_000
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -142,18 +139,10 @@ def _is_integer(value: object) -> bool:
 
 
 def _is_moment(value: object) -> bool:
-    return _parses(value, seconds)
-
-
-def _is_uuid(value: object) -> bool:
-    return _parses(value, UUID)
-
-
-def _parses(value: object, parse: Callable[[str], object]) -> bool:
     if not isinstance(value, str):
         return False
     try:
-        parse(value)
+        parse_datetime(value)
     except ValueError:
         return False
     return True
@@ -166,7 +155,7 @@ _INDEXED: Mapping[PayloadSchemaType | None, Callable[[object], bool]] = {
     PayloadSchemaType.BOOL: lambda value: isinstance(value, bool),
     PayloadSchemaType.DATETIME: _is_moment,
     PayloadSchemaType.GEO: lambda value: isinstance(value, dict) and as_location(value) is not None,
-    PayloadSchemaType.UUID: _is_uuid,
+    PayloadSchemaType.UUID: is_uuid,
 }
 """The values that an index keeps: a formula reads an indexed field from its index."""
 

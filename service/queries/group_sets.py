@@ -8,9 +8,8 @@ from typing import TypeAlias
 
 from service.model.ids import PointId, encode_key
 from service.model.points import Group, Hit
-from service.queries.payload_values import flat_values_at
 from service.queries.ranking import rank
-from service.translate.paths import Path
+from service.translate.paths import Path, opened_values_at
 
 GroupKey: TypeAlias = int | str
 
@@ -41,7 +40,7 @@ class GroupSets:
                 self.ids[hit.id] = None
 
     def _keys(self, hit: Hit) -> list[GroupKey]:
-        values = flat_values_at(hit.payload or {}, self._path)
+        values = list(opened_values_at(hit.payload or {}, self._path))
         keys = [value for value in values if _is_key(value)]
         return list(dict.fromkeys(keys)) if len(keys) == len(values) else []
 

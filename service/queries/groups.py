@@ -26,12 +26,12 @@ from service.model.qdrant import (
     WithLookup,
 )
 from service.ports import PointReader
+from service.queries.defaults import GROUP_SIZE, LIMIT
 from service.queries.filters import merged
 from service.queries.group_sets import GroupKey, GroupSets
+from service.queries.lookups import Node, children
 from service.translate.paths import parse_path
 
-_LIMIT = 10
-_GROUP_SIZE = 3
 _COLLECTING_ROUNDS = 5
 _FILLING_ROUNDS = 5
 _MAX_INTEGER = 2**63 - 1
@@ -44,8 +44,8 @@ async def grouped(store: PointReader, collection: str, request: QueryGroupsReque
     A point with several values is in several groups; only strings and integers are values. Raises what a query of the
     same kind raises.
     """
-    limit = _LIMIT if request.limit is None else request.limit
-    size = _GROUP_SIZE if request.group_size is None else request.group_size
+    limit = LIMIT if request.limit is None else request.limit
+    size = GROUP_SIZE if request.group_size is None else request.group_size
     sets = GroupSets(
         parse_path(request.group_by), limit=limit, size=size, in_id_order=request.query is None
     )
@@ -100,7 +100,7 @@ def _round(
     narrowed = Filter(must=conditions or None, must_not=[*unseen, empty])
     return QueryRequest(
         shard_key=request.shard_key,
-        prefetch=_wider(request.prefetch, sets.size),
+        prefetch=_wider(request, sets.size),
         query=request.query,
         using=request.using,
         filter=merged(request.filter, narrowed),
@@ -113,18 +113,18 @@ def _round(
     )
 
 
-def _wider(given: list[Prefetch] | Prefetch | None, factor: int) -> list[Prefetch] | None:
-    """Return prefetches that bring enough points for all groups."""
-    if given is None:
+def _wider(node: Node | QueryGroupsRequest, factor: int) -> list[Prefetch] | None:
+    """Return the node's prefetches so that they bring enough points for all groups."""
+    if node.prefetch is None:
         return None
     return [
-        one.model_copy(
+        child.model_copy(
             update={
-                "limit": (_LIMIT if one.limit is None else one.limit) * factor,
-                "prefetch": _wider(one.prefetch, factor),
+                "limit": (LIMIT if child.limit is None else child.limit) * factor,
+                "prefetch": _wider(child, factor),
             }
         )
-        for one in (given if isinstance(given, list) else [given])
+        for child in children(node)
     ]
 
 

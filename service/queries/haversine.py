@@ -3,9 +3,7 @@
 from math import asin, cos, radians, sin, sqrt
 
 from service.model.qdrant import GeoPoint
-
-_EARTH_RADIUS_METRES = 6_371_008.8
-"""The mean radius of the International Union of Geodesy and Geophysics."""
+from service.translate.geo import EARTH_METRES
 
 
 def haversine(a: GeoPoint, b: GeoPoint) -> float:
@@ -19,4 +17,4 @@ def haversine(a: GeoPoint, b: GeoPoint) -> float:
     chord = (
         sin(half_latitude) ** 2 + cos(from_latitude) * cos(to_latitude) * sin(half_longitude) ** 2
     )
-    return 2 * _EARTH_RADIUS_METRES * asin(min(1.0, sqrt(chord)))
+    return 2 * EARTH_METRES * asin(min(1.0, sqrt(chord)))

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import numpy as np
 
-from service.errors import MalformedBody, Unsupported, WrongInput
-from service.model.ids import PointId, parse_point_id
+from service.errors import Unsupported, WrongInput
+from service.model.ids import PointId
 from service.model.points import FloatArray, SparseVector, VectorValue
 from service.model.qdrant import (
     ContextPair,
@@ -28,6 +28,7 @@ from service.model.qdrant import (
     VectorInput,
 )
 from service.model.qdrant import SparseVector as SparseInput
+from service.translate.ids import point_id_of
 
 
 def vector_inputs(query: QueryInterface | None) -> Iterator[VectorInput]:
@@ -70,10 +71,7 @@ def as_point_id(value: VectorInput) -> PointId | None:
     """Return the canonical id when the input is one. Raises ``MalformedBody``."""
     if not isinstance(value, int | str | UUID):
         return None
-    try:
-        return parse_point_id(value)
-    except ValueError as error:
-        raise MalformedBody(str(error)) from error
+    return point_id_of(value)
 
 
 def given_vector(value: VectorInput | FloatArray, path: str) -> VectorValue:

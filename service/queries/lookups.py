@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 from service.errors import CollectionNotFound, PointNotFound, Unsupported
 from service.model.ids import PointId
 from service.model.points import UNNAMED, Record, Vectors, VectorValue
-from service.model.qdrant import PointRequest, Prefetch, QueryRequest
+from service.model.qdrant import PointRequest, Prefetch, QueryGroupsRequest, QueryRequest
 from service.queries.inputs import as_point_id, vector_inputs
 
 Node: TypeAlias = QueryRequest | Prefetch
@@ -51,7 +51,7 @@ class StoredVectors:
         return vectors.get(place.vector)
 
 
-def children(node: Node) -> list[Prefetch]:
+def children(node: Node | QueryGroupsRequest) -> list[Prefetch]:
     """Return the prefetches of a node, which may be one alone."""
     match node.prefetch:
         case None:

@@ -22,10 +22,8 @@ from service.model.qdrant import (
 )
 from service.model.qdrant import SparseVector as SparseInput
 from service.ports import PointReader
+from service.queries.defaults import NEIGHBOURS, SAMPLE
 from service.queries.filters import merged
-
-_SAMPLE = 10
-_LIMIT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ async def distance_matrix(
     ``sample`` is 10 and ``limit`` 3 by default. Of a sample of less than two points nothing is answered.
     """
     using = request.using or UNNAMED
-    limit = _LIMIT if request.limit is None else request.limit
+    limit = NEIGHBOURS if request.limit is None else request.limit
     sample = await store.query(collection, _sampling(request, using))
     if len(sample) < 2:  # noqa: PLR2004 - a pair
         return Matrix([], [])
@@ -67,7 +65,7 @@ def _sampling(request: SearchMatrixRequest, using: str) -> QueryRequest:
         shard_key=request.shard_key,
         query=SampleQuery(sample=Sample.RANDOM),
         filter=merged(request.filter, having),
-        limit=_SAMPLE if request.sample is None else request.sample,
+        limit=SAMPLE if request.sample is None else request.sample,
     )
 
 

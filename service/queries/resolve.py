@@ -8,7 +8,6 @@ Qdrant.
 """
 
 from collections.abc import Sequence
-from datetime import date
 from typing import TypeAlias, assert_never
 from uuid import UUID
 
@@ -17,7 +16,6 @@ from service.model.points import UNNAMED, VectorValue
 from service.model.qdrant import (
     ContextPair,
     ContextQuery,
-    Direction,
     DiscoverQuery,
     Document,
     FormulaQuery,
@@ -26,7 +24,6 @@ from service.model.qdrant import (
     Image,
     InferenceObject,
     NearestQuery,
-    OrderBy,
     OrderByQuery,
     QueryRequest,
     RecommendInput,
@@ -60,6 +57,7 @@ from service.model.queries import (
     SumScores,
     VectorScoring,
 )
+from service.queries.defaults import LIMIT
 from service.queries.examples import average_vector
 from service.queries.formula import compiled
 from service.queries.inputs import as_point_id, given_vector, pairs
@@ -85,7 +83,6 @@ VectorQuery: TypeAlias = (
     | RelevanceFeedbackQuery
 )
 
-_LIMIT = 10
 _RRF_K = 2
 _DIVERSITY = 0.5
 _MAX_DEPTH = 64
@@ -154,7 +151,7 @@ class _Node:
         self._path = path
         self._place = place(node)
         self._using = node.using or UNNAMED
-        self.limit = _LIMIT if node.limit is None else min(node.limit, _MOST)
+        self.limit = LIMIT if node.limit is None else min(node.limit, _MOST)
         _check(node)
 
     def branches(self) -> tuple[Branch, ...]:
@@ -193,7 +190,7 @@ class _Node:
             case FusionQuery() | RrfQuery():
                 return self._fusion(query)
             case OrderByQuery(order_by=order):
-                return _by_field(order)
+                return ByField.of(order)
             case SampleQuery():
                 return AtRandom()
             case FormulaQuery(formula=formula, defaults=defaults):
@@ -326,14 +323,3 @@ def _check(node: Node) -> None:
         )
     if node.using and isinstance(node.query, FusionQuery | RrfQuery):
         raise BadRequest("Fusion queries cannot be combined with the 'using' field.")
-
-
-def _by_field(order: OrderBy | str) -> ByField:
-    if isinstance(order, str):
-        return ByField(order)
-    start = order.start_from
-    return ByField(
-        order.key,
-        order.direction or Direction.ASC,
-        start.isoformat() if isinstance(start, date) else start,
-    )

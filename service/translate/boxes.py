@@ -9,8 +9,8 @@ from service.model.qdrant import (
     GeoPolygon,
     GeoRadius,
 )
+from service.translate.geo import EARTH_METRES
 
-_EARTH_METERS = 6_371_008.8
 # A millionth of a degree is 11 cm: far more than rounding, far less than anybody's box.
 _SLACK = 1e-6
 
@@ -44,7 +44,7 @@ def _of_box(given: GeoBoundingBox) -> tuple[Box, ...]:
 
 def _of_radius(given: GeoRadius) -> tuple[Box, ...]:
     """Source of the width: the meridians that touch a circle on a sphere are asin(sin r / cos latitude) away."""
-    angle = given.radius / _EARTH_METERS
+    angle = given.radius / EARTH_METRES
     latitude = radians(given.center.lat)
     height = degrees(angle)
     south, north = given.center.lat - height, given.center.lat + height

@@ -20,7 +20,7 @@ from service.translate.payload_index import PayloadIndex
 from service.translate.sql import Argument, Sql, join, sql
 
 EARTH_METRES = 6_371_008.8
-"""The earth's mean radius."""
+"""The earth's mean radius, of the International Union of Geodesy and Geophysics."""
 
 _IS_POINT = '@.type() == "object" && @."lon".type() == "number" && @."lat".type() == "number"'
 _ON_GLOBE = ' && @."lon" >= -180 && @."lon" <= 180 && @."lat" >= -90 && @."lat" <= 90'

@@ -1,20 +1,25 @@
-"""``has_id`` and ``slice``: conditions on the point's id."""
+"""Ids as requests name them; ``has_id`` and ``slice``, the conditions on a point's id."""
 
 from collections.abc import Iterable
 from decimal import Decimal
 
 from service.errors import MalformedBody
-from service.model.ids import parse_point_id, sorted_keys
+from service.model.ids import PointId, parse_point_id, sorted_keys
 from service.model.qdrant import Slice
 from service.translate.sql import FALSE, Argument, Sql, sql
 
 
-def has_id(key: Sql, ids: Iterable[object]) -> Sql:
-    """Say whether the point's key is among those of the ids."""
+def point_id_of(value: object) -> PointId:
+    """Return the canonical id of what a request names. Raises ``MalformedBody`` with Qdrant's text."""
     try:
-        keys = sorted_keys(parse_point_id(point_id) for point_id in ids)
+        return parse_point_id(value)
     except ValueError as error:
-        raise MalformedBody(str(error)) from error
+        raise MalformedBody(str(error)) from None
+
+
+def has_id(key: Sql, ids: Iterable[object]) -> Sql:
+    """Say whether the point's key is among those of the ids. Raises ``MalformedBody``."""
+    keys = sorted_keys(point_id_of(point_id) for point_id in ids)
     return sql(key, " = ANY(", Argument(keys), "::bytea[])")
 
 

@@ -5,11 +5,15 @@ such an expression takes all points with an array at the path as well.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from service.translate.paths import Each, Key, Path
 from service.translate.sql import Argument, Sql, join, literal, number, sql
 from service.translate.text import indexed_tokens
 from service.translate.tokenizing import Tokenizing
+
+# Qdrant compares doubles, the index compares exactly: they differ in the last of 53 bits.
+_SLACK = Decimal("1e-12")
 
 
 def plain_keys(path: Path) -> tuple[str, ...] | None:
@@ -29,6 +33,16 @@ def number_at(payload: Sql, keys: tuple[str, ...]) -> Sql:
     """Return the number there, exactly, NULL for anything else."""
     value = value_at(payload, keys)
     return sql("(CASE WHEN jsonb_typeof(", value, ") = 'number' THEN ", value, "::numeric END)")
+
+
+def lowered(bound: Decimal) -> Decimal:
+    """Return a lower bound on :func:`number_at` below which no number counts as one above the bound."""
+    return bound - abs(bound) * _SLACK
+
+
+def raised(bound: Decimal) -> Decimal:
+    """Return an upper bound, as :func:`lowered` a lower one."""
+    return bound + abs(bound) * _SLACK
 
 
 def moment_at(payload: Sql, keys: tuple[str, ...]) -> Sql:

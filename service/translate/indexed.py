@@ -24,12 +24,15 @@ from service.model.qdrant import (
     Range,
 )
 from service.translate.boxes import Box, boxes
+from service.translate.clauses import conditions_in
 from service.translate.index_expressions import (
     is_array_at,
+    lowered,
     moment_at,
     number_at,
     plain_keys,
     point_at,
+    raised,
     tokens_at,
     uuid_at,
 )
@@ -45,8 +48,6 @@ from service.translate.whole_numbers import integer_bounds
 EQUALITY = frozenset({"keyword", "integer", "bool", "uuid"})
 """The payload indexes that find equal values."""
 
-# Qdrant compares doubles, the index compares exactly: they differ in the last of 53 bits.
-_SLACK = Decimal("1e-12")
 _BOUNDS: Mapping[str, LiteralString] = {"gt": ">=", "gte": ">=", "lt": "<=", "lte": "<="}
 
 
@@ -69,8 +70,8 @@ def is_served(wanted: Filter | None, row: Row) -> bool:
     """Say whether indexes find the points that match, so that not every point has to be tested."""
     if wanted is None:
         return False
-    should = _listed(wanted.should)
-    return any(_finds(condition, row) for condition in _listed(wanted.must)) or (
+    should = conditions_in(wanted.should)
+    return any(_finds(condition, row) for condition in conditions_in(wanted.must)) or (
         bool(should) and all(_finds(condition, row) for condition in should)
     )
 
@@ -88,12 +89,6 @@ def _finds(condition: Condition, row: Row) -> bool:
             return prefilter(row, condition) is not None
         case _:
             return False
-
-
-def _listed(given: list[Condition] | Condition | None) -> list[Condition]:
-    if given is None:
-        return []
-    return given if isinstance(given, list) else [given]
 
 
 def _has_one_test(condition: FieldCondition) -> bool:
@@ -132,7 +127,7 @@ def _in_range(value: Sql, bounds: Mapping[str, object], cast: Sql) -> Sql | None
 def _widened(bounds: Mapping[str, float]) -> dict[str, Decimal]:
     exact = {name: Decimal(repr(bound)) for name, bound in bounds.items()}
     return {
-        name: bound + abs(bound) * (-_SLACK if _BOUNDS[name] == ">=" else _SLACK)
+        name: lowered(bound) if _BOUNDS[name] == ">=" else raised(bound)
         for name, bound in exact.items()
     }
 

@@ -93,9 +93,14 @@ def uuids(index: PayloadIndex | None, values: Sequence[int | str]) -> list[UUID]
     """Return the values as an index of UUIDs understands them; nothing when it does not understand one."""
     if index is None or index.kind != "uuid":
         return None
-    if not all(isinstance(value, str) and _UUID.fullmatch(value) for value in values):
+    if not all(map(is_uuid, values)):
         return None
     return [UUID(str(value)) for value in values]
+
+
+def is_uuid(value: object) -> bool:
+    """Say whether a JSON value is a UUID in one of the spellings that Qdrant reads."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def _is_uuid(comparison: str, among: list[UUID]) -> Sql:

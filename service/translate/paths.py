@@ -86,6 +86,11 @@ def elements_at(value: Any, path: Path) -> Iterator[Any]:
             yield found
 
 
+def opened_values_at(value: Any, path: Path) -> Iterator[Any]:
+    """As :func:`elements_at`, but arrays stay whole where the path ends in ``[]``: what groups and formulas see."""
+    yield from values_at(value, path) if isinstance(path[-1], Each) else elements_at(value, path)
+
+
 def spell(path: Path) -> str:
     """Return a text that :func:`parse_path` takes for the path."""
     text = ""

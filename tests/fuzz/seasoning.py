@@ -4,9 +4,11 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.fuzz.world import IDS, PATHS, PLAIN, VECTOR_NAMES, WORDS
+from tests.fuzz.queries import dense, rows, sparse
+from tests.fuzz.world import IDS, OTHER_IDS, PATHS, PLAIN, VECTOR_NAMES, WORDS
 
 _SEASONED, _SHARDED = 0.9, 0.03
+_ANY_ID = [*IDS, *OTHER_IDS]
 _NOT_A_NAME = frozenset({"indices", "values", "name", "vector", "model", "text", "image", "object"})
 
 
@@ -15,15 +17,15 @@ def seasoned_body(body: Any, dice: random.Random) -> Any:
     return _seasoned(body, "", dice)
 
 
-def completed(operation: str, path: str, body: Any, dice: random.Random) -> Any:
+def completed(operation: str, collection: str, body: Any, dice: random.Random) -> Any:
     """Return the body with what an operation on this collection cannot do without."""
     if not isinstance(body, dict) or dice.random() > _SEASONED:
         return body
     if isinstance(body.get("searches"), list):
         single = operation.replace("_batch", "")
-        searches = [completed(single, path, each, dice) for each in body["searches"]]
+        searches = [completed(single, collection, each, dice) for each in body["searches"]]
         return {"searches": searches}
-    is_plain = f"/{PLAIN}/" in path
+    is_plain = collection == PLAIN
     return {
         **body,
         **_lacking(operation, body, dice),
@@ -38,9 +40,9 @@ def _lacking(operation: str, body: dict[str, Any], dice: random.Random) -> dict[
     if operation in {"search_points", "recommend_points", "discover_points"}:
         lacking["limit"] = 3
     if operation.startswith("recommend") and not body.get("positive"):
-        lacking["positive"] = [_dense(dice), dice.choice(IDS)]
+        lacking["positive"] = [dense(dice), dice.choice(_ANY_ID)]
     if operation.startswith("discover") and not body.get("target"):
-        lacking["target"] = _dense(dice)
+        lacking["target"] = dense(dice)
     if operation == "delete_vectors":
         lacking["vector"] = dice.sample(VECTOR_NAMES, 2)
     return lacking
@@ -49,9 +51,9 @@ def _lacking(operation: str, body: dict[str, Any], dice: random.Random) -> dict[
 def _fitting(operation: str, dice: random.Random, *, is_plain: bool) -> dict[str, Any]:
     """Return vectors of the collection's own kind."""
     if operation.startswith("search_point"):
-        return {"vector": _dense(dice) if is_plain else {"name": "a", "vector": _dense(dice)}}
+        return {"vector": dense(dice) if is_plain else {"name": "a", "vector": dense(dice)}}
     if operation in {"upsert_points", "update_vectors"}:
-        made = _dense if is_plain else _vectors
+        made = dense if is_plain else _vectors
         points = [{"id": dice.choice(IDS[:6]), "vector": made(dice)} for _ in range(2)]
         return {"points": points} if dice.random() < _SEASONED else {}
     if operation.startswith(_SEARCHING):
@@ -68,20 +70,12 @@ _SELECTING = frozenset(
 )
 
 
-def _dense(dice: random.Random) -> list[float]:
-    return [round(dice.uniform(-2, 2), 2) for _ in range(3)]
-
-
-def _sparse(dice: random.Random) -> dict[str, Any]:
-    return {"indices": dice.sample(range(8), 3), "values": _dense(dice)}
-
-
 def _vectors(dice: random.Random) -> dict[str, Any]:
     everything: dict[str, Any] = {
-        "a": _dense(dice),
-        "h": _dense(dice),
-        "m": [_dense(dice), _dense(dice)],
-        "s": _sparse(dice),
+        "a": dense(dice),
+        "h": dense(dice),
+        "m": rows(dice),
+        "s": sparse(dice),
     }
     return {name: everything[name] for name in dice.sample(VECTOR_NAMES, 2)}
 
@@ -92,11 +86,11 @@ def _ring(dice: random.Random) -> list[dict[str, float]]:
 
 
 def _ids(dice: random.Random) -> list[Any]:
-    return [dice.choice(IDS) for _ in range(dice.randrange(4))]
+    return [dice.choice(_ANY_ID) for _ in range(dice.randrange(4))]
 
 
 def _examples(dice: random.Random) -> list[Any]:
-    return [dice.choice([_dense(dice), _sparse(dice), *IDS]) for _ in range(dice.randrange(3))]
+    return [dice.choice([dense(dice), sparse(dice), *_ANY_ID]) for _ in range(dice.randrange(3))]
 
 
 _MADE: Mapping[str, Callable[[random.Random], Any]] = {
@@ -104,15 +98,15 @@ _MADE: Mapping[str, Callable[[random.Random], Any]] = {
     "has_id": _ids,
     "positive": _examples,
     "negative": _examples,
-    "vector": lambda dice: dice.choice([_dense(dice), _vectors(dice)]),
-    "target": _dense,
-    "nearest": lambda dice: dice.choice([_dense(dice), _sparse(dice), dice.choice(IDS)]),
+    "vector": lambda dice: dice.choice([dense(dice), _vectors(dice)]),
+    "target": dense,
+    "nearest": lambda dice: dice.choice([dense(dice), sparse(dice), dice.choice(_ANY_ID)]),
     "indices": lambda dice: dice.sample(range(8), 3),
-    "values": _dense,
+    "values": dense,
     "lon": lambda dice: round(dice.uniform(-180, 180), 1),
     "lat": lambda dice: round(dice.uniform(-90, 90), 1),
     "keys": lambda dice: dice.sample(PATHS, 2),
-    "query": lambda dice: dice.choice([_dense(dice), _sparse(dice), dice.choice(IDS)]),
+    "query": lambda dice: dice.choice([dense(dice), sparse(dice), dice.choice(_ANY_ID)]),
 }
 """How a value of a field is made anew."""
 _SOMETIMES = frozenset({"query", "vector", "target", "nearest", "positive", "negative"})
@@ -138,7 +132,7 @@ def _seasoned(value: Any, name: str, dice: random.Random) -> Any:
         case list() if name == "points" and value and "lat" in value[0]:
             return _ring(dice) if dice.random() < _SEASONED else value
         case [int() | float(), *_] if dice.random() < _SEASONED:
-            return _dense(dice)
+            return dense(dice)
         case list():
             return [_seasoned(item, name, dice) for item in value[:6]]
         case float() if value.is_integer() and abs(value) < 2**53:

@@ -1,7 +1,10 @@
 """What there is before each round of requests, and the words that requests are made of, so that they meet it."""
 
 from collections.abc import Iterator, Mapping
+from random import Random
 from typing import Any
+
+from tests.service.translate.random_filters import payload
 
 NAMED, PLAIN, ALIAS, MADE, MISSING = "named", "plain", "other-name", "made", "missing"
 UUID_ONE = "00000000-0000-0000-0000-000000000001"
@@ -21,11 +24,23 @@ _COLLECTIONS: dict[str, Any] = {
     },
     PLAIN: {"vectors": {"size": 3, "distance": "Manhattan"}},
 }
-_INDEXES = {"k": "keyword", "n": "integer", "d": "datetime", "t": "text"}
+INDEXES = {
+    "k": "keyword",
+    "n": "integer",
+    "p": "float",
+    "t": "datetime",
+    "x": "text",
+    "g": "geo",
+    "u": "uuid",
+}
+"""The payload indexes of both collections. The fields ``n``, ``p`` and ``t`` can be sorted by."""
 
-IDS: list[Any] = [1, 2, 3, 4, 99, 2**64 - 1, UUID_ONE, UUID_ONE.replace("1", "f")]
-PATHS = ["k", "n", "x", "d", "t", "g", "o.p", "l[].p", "l[0]", "missing"]
+IDS: list[Any] = [1, 2, 3, 4, 2**64 - 1, UUID_ONE]
+"""The points of both collections."""
+OTHER_IDS: list[Any] = [99, UUID_ONE.replace("1", "f")]
+PATHS = ["k", "n", "p", "t", "x", "g", "u", "s", "a[].n", "b.a", "l[0]", "missing"]
 VALUES: list[Any] = ["red", "blue", 1, 2, True, "2024-01-02T03:04:05Z", UUID_ONE, "a red fox"]
+_ANY_ID = [*IDS, *OTHER_IDS]
 WORDS: Mapping[str, list[Any]] = {
     "using": ["", "a", "h", "m", "s", "missing", None],
     "key": PATHS,
@@ -43,7 +58,7 @@ WORDS: Mapping[str, list[Any]] = {
     "has_vector": ["", "a", "s", "missing"],
     "value": VALUES,
     "text": ["red", "fox", ""],
-    "id": IDS,
+    "id": _ANY_ID,
     "limit": [1, 2, 10, 2**63],
     "offset": [0, 1, 2, UUID_ONE],
     "start_from": [0, 1.5, "2024-01-01", -1],
@@ -59,7 +74,7 @@ def _points(name: str) -> list[dict[str, Any]]:
             "vector": _vectors(at) if name == NAMED else [float(at), 1.0, -0.5],
             "payload": _payload(at),
         }
-        for at, point_id in enumerate([1, 2, 3, 4, 2**64 - 1, UUID_ONE])
+        for at, point_id in enumerate(IDS)
     ]
 
 
@@ -75,13 +90,13 @@ def _vectors(at: int) -> dict[str, Any]:
 
 def _payload(at: int) -> dict[str, Any]:
     return {
+        **payload(Random(at)),
         "k": ["red", "blue"][at % 2],
         "n": at,
-        "x": at / 2,
-        "d": f"2024-01-0{at + 1}T00:00:00Z",
-        "t": "a quick red fox",
+        "p": at / 2,
+        "t": f"2024-01-0{at + 1}T00:00:00Z",
+        "x": "a quick red fox",
         "g": {"lon": float(at), "lat": 50.0},
-        "o": {"p": [at, None]},
         "l": [{"p": at}, {"p": "red"}],
     }
 
@@ -92,7 +107,7 @@ def laying_out() -> Iterator[tuple[str, str, Any]]:
         yield "DELETE", f"/collections/{name}", None
     for name, config in _COLLECTIONS.items():
         yield "PUT", f"/collections/{name}", config
-        for path, schema in _INDEXES.items() if name == NAMED else ():
+        for path, schema in INDEXES.items():
             index = {"field_name": path, "field_schema": schema}
             yield "PUT", f"/collections/{name}/index?wait=true", index
         yield "PUT", f"/collections/{name}/points?wait=true", {"points": _points(name)}

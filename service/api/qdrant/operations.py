@@ -14,7 +14,6 @@ from service.api.qdrant.paths import Path, dotted, invalid, malformed
 from service.api.qdrant.reading import (
     NO_SELECTOR,
     as_object,
-    as_point_id,
     empty_update,
     required_list,
 )
@@ -34,6 +33,7 @@ from service.model.operations import (
     Selector,
     SetPayload,
 )
+from service.translate.ids import point_id_of
 
 Operations: TypeAlias = tuple[Operation, ...]
 
@@ -152,7 +152,7 @@ def _selector(body: _Selected | qdrant.SetPayload | qdrant.DeletePayload, path: 
 def _by_ids(values: list[qdrant.ExtendedPointId] | list[int | str]) -> ByIds:
     if not values:
         raise empty_update()
-    return ByIds(tuple(as_point_id(value) for value in values))
+    return ByIds(tuple(point_id_of(value) for value in values))
 
 
 def _refuse_shard_key(

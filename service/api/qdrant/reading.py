@@ -7,7 +7,6 @@ import orjson
 from service.api.depth import is_too_deep
 from service.api.qdrant.paths import Path, malformed
 from service.errors import BadRequest, MalformedBody
-from service.model.ids import PointId, parse_point_id
 
 NO_SELECTOR = "Either list of point ids or filter must be provided"
 
@@ -35,14 +34,6 @@ def as_object(value: object, path: Path = ()) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise malformed(path, "expected an object")
     return value
-
-
-def as_point_id(value: object) -> PointId:
-    """Return the canonical id. Raises ``MalformedBody`` with Qdrant's text."""
-    try:
-        return parse_point_id(value)
-    except ValueError as error:
-        raise MalformedBody(str(error)) from None
 
 
 def required(fields: dict[str, Any], name: str, path: Path = ()) -> object:

@@ -14,7 +14,7 @@ from service.api.qdrant.parameters import Parameters
 from service.api.qdrant.reading import loads
 from service.errors import TimedOut
 from service.ports import VectorStore
-from service.queries.strict import Asked, Composed, asked
+from service.queries.strict.mode import Asked, Composed, asked
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")

@@ -21,11 +21,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from service.api.qdrant.numbers import Aside, vector_dimensions
 from service.api.qdrant.paths import Path, malformed
-from service.api.qdrant.reading import as_point_id
 from service.api.qdrant.reasons import one_reason
 from service.errors import MalformedBody
 from service.model.qdrant import Filter, PayloadSelectorExclude, PayloadSelectorInclude
 from service.translate.datetimes import parse_datetime
+from service.translate.ids import point_id_of
 
 Type: TypeAlias = object
 """A type as annotations write it: a class, a union, a list of something."""
@@ -75,7 +75,7 @@ def _shape_scalar(value: object, place: "_Place", path: Path) -> object:
         case bool():
             return value
         case int() | float() | str() if UUID in place.members:
-            return as_point_id(value)
+            return point_id_of(value)
         case str() if datetime in place.members:
             return _canonical_datetime(value, path)
         case _:

@@ -12,11 +12,11 @@ from service.api.qdrant.paths import malformed
 from service.api.qdrant.reading import (
     NO_SELECTOR,
     as_object,
-    as_point_id,
     loads_forwarded,
     required_list,
 )
 from service.model.ids import PointId
+from service.translate.ids import point_id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +85,4 @@ def _selected(kind: WriteKind, fields: dict[str, Any], *, both: bool) -> Touched
 
 
 def _ids(values: list[object]) -> tuple[PointId, ...]:
-    return tuple(dict.fromkeys(as_point_id(value) for value in values))
+    return tuple(dict.fromkeys(point_id_of(value) for value in values))

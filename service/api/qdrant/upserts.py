@@ -8,7 +8,6 @@ from service.api.parsing import parse
 from service.api.qdrant.paths import Path, dotted, invalid, malformed
 from service.api.qdrant.reading import (
     as_object,
-    as_point_id,
     empty_update,
     required,
     required_list,
@@ -19,6 +18,7 @@ from service.model.ids import PointId
 from service.model.operations import UpdateVectors, Upsert
 from service.model.points import Payload, Point, SparseVector, Vectors, VectorValue
 from service.model.qdrant import Filter, ShardKeySelector, UpdateMode
+from service.translate.ids import point_id_of
 
 
 class _Options(BaseModel):
@@ -72,12 +72,12 @@ def _points(fields: dict[str, Any], path: Path) -> list[Point]:
 
 
 def _id_and_vectors(point: dict[str, Any], path: Path) -> tuple[PointId, Vectors]:
-    point_id = as_point_id(required(point, "id", path))
+    point_id = point_id_of(required(point, "id", path))
     return point_id, parse_vectors(required(point, "vector", path), (*path, "vector"))
 
 
 def _columns(batch: dict[str, Any], path: Path) -> list[Point]:
-    ids = [as_point_id(value) for value in required_list(batch, "ids", path)]
+    ids = [point_id_of(value) for value in required_list(batch, "ids", path)]
     vectors = parse_columns(required(batch, "vectors", path), len(ids), (*path, "vectors"))
     payloads: list[Any] = [None] * len(ids)
     if batch.get("payloads") is not None:

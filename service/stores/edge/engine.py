@@ -42,7 +42,7 @@ class Engine:
                 collection = Collection(directory, self._settings, self._lock)
         except VecferryError as error:
             # One damaged collection must not take the others with it.
-            log.error("collection_not_opened", collection=name, reason=str(error))  # noqa: TRY400
+            log.error("collection_not_opened", collection=name, reason=str(error))  # noqa: TRY400 - its text says it all
             self._broken[name] = str(error)
         else:
             collection.apply_deferred()

@@ -37,7 +37,7 @@ from service.model.qdrant import (
     ValuesCount,
 )
 from service.stores.edge.booleans import BooleanMatches
-from service.stores.edge.values import canonical_id
+from service.translate.ids import point_id_of
 
 
 def engine_filter(
@@ -83,7 +83,7 @@ def _condition(condition: Condition, path: str, booleans: BooleanMatches | None)
             inner = engine_filter(nested.filter, f"{path}.nested.filter", None)
             return edge.NestedCondition(nested.key, inner or edge.Filter())
         case HasIdCondition(has_id=ids):
-            return edge.HasIdCondition({canonical_id(point_id) for point_id in ids})
+            return edge.HasIdCondition({point_id_of(point_id) for point_id in ids})
         case HasVectorCondition(has_vector=name):
             return edge.HasVectorCondition(name)
         case IsEmptyCondition(is_empty=field):

@@ -43,6 +43,7 @@ from service.stores.edge.enums import engine_enum
 from service.stores.edge.filters import engine_filter, instant
 from service.stores.edge.formulas import engine_formula
 from service.stores.edge.values import engine_selector, engine_vector
+from service.translate.clauses import conditions_in
 
 
 def engine_query(query: ResolvedQuery, booleans: BooleanMatches) -> edge.QueryRequest:
@@ -69,9 +70,8 @@ def _excluding(wanted: Filter | None, ids: Sequence[PointId]) -> Filter | None:
     if not ids:
         return wanted
     wanted = wanted or Filter()
-    there = wanted.must_not or []
-    unlike = there if isinstance(there, list) else [there]
-    return wanted.model_copy(update={"must_not": [*unlike, HasIdCondition(has_id=list(ids))]})
+    unlike = [*conditions_in(wanted.must_not), HasIdCondition(has_id=list(ids))]
+    return wanted.model_copy(update={"must_not": unlike})
 
 
 def _prefetches(

@@ -25,13 +25,13 @@ from service.stores.edge.filters import engine_filter
 from service.stores.edge.manifest import Manifest
 from service.stores.edge.queries import engine_query, order_by
 from service.stores.edge.values import (
-    canonical_id,
     engine_selector,
     our_hit,
     our_id,
     our_record,
 )
 from service.stores.payload_schema import index_info
+from service.translate.ids import point_id_of
 
 _SCROLL_LIMIT = 10
 _FACET_LIMIT = 10
@@ -63,7 +63,7 @@ def info(shard: edge.EdgeShard, manifest: Manifest, *, is_busy: bool) -> Collect
 
 def retrieve(shard: edge.EdgeShard, request: PointRequest) -> list[Record]:
     """Return the points that exist, in the request's order, duplicates once."""
-    ids: list[Any] = list(dict.fromkeys(canonical_id(point_id) for point_id in request.ids))
+    ids: list[Any] = list(dict.fromkeys(point_id_of(point_id) for point_id in request.ids))
     with engine_errors():
         records = shard.retrieve(
             ids,
@@ -81,7 +81,7 @@ def scroll(shard: edge.EdgeShard, request: ScrollRequest) -> Page:
     with engine_errors():
         records, next_id = shard.scroll(
             edge.ScrollRequest(
-                offset=None if request.offset is None else canonical_id(request.offset),
+                offset=None if request.offset is None else point_id_of(request.offset),
                 limit=_SCROLL_LIMIT if request.limit is None else request.limit,
                 filter=engine_filter(request.filter, "filter", boolean_matches(shard)),
                 with_payload=engine_selector(

@@ -28,7 +28,7 @@ from service.model.qdrant import (
 )
 from service.ports import VectorStore
 from service.queries.resolve import resolve
-from service.queries.strict import Read
+from service.queries.strict.mode import Read
 from service.stores.alias_rules import changed_aliases, refuse_alias_name
 from service.stores.edge import calls
 from service.stores.edge.aliases import AliasFile

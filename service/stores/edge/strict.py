@@ -8,7 +8,7 @@ from typing import Any
 
 from service.model.operations import Operation, Upsert
 from service.model.qdrant import CreateCollection, StrictModeConfig
-from service.queries.strict import Read, StrictMode, check_points_count
+from service.queries.strict.mode import Read, StrictMode, check_points_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as edge
 
-from service.errors import MalformedBody, WrongInput
+from service.errors import WrongInput
 from service.model.ids import PointId, parse_point_id
 from service.model.points import (
     UNNAMED,
@@ -20,14 +20,6 @@ from service.model.points import (
 )
 from service.model.qdrant import PayloadSelectorExclude, PayloadSelectorInclude
 from service.stores.configuration import VectorKind, VectorSpec
-
-
-def canonical_id(value: object) -> PointId:
-    """Return the canonical id of what a request names; raises ``MalformedBody``."""
-    try:
-        return parse_point_id(value)
-    except ValueError as error:
-        raise MalformedBody(str(error)) from error
 
 
 def check_vectors(vectors: Vectors, specs: Mapping[str, VectorSpec]) -> None:

@@ -7,7 +7,6 @@ prepared statement whose limit is unknown is planned anew each time, which takes
 
 from dataclasses import dataclass
 
-from service.model.ids import sorted_keys
 from service.queries.leaves import Selection
 from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.distances import (
@@ -17,6 +16,7 @@ from service.stores.postgres.distances import (
     metric,
 )
 from service.stores.postgres.plan import Graph
+from service.stores.postgres.selecting import key_conditions
 from service.translate.sql import TRUE, Argument, Sql, join, number, sql
 
 _RERANKED = 2
@@ -123,12 +123,5 @@ def _passes(search: Search) -> Sql:
 
 
 def _condition(search: Search, tested: Sql) -> Sql:
-    conditions = [tested]
-    selection = search.selection
-    if selection.among is not None:
-        keys = Argument(sorted_keys(selection.among))
-        conditions.append(sql("v.key = ANY(", keys, "::bytea[])"))
-    if selection.excluded:
-        keys = Argument(sorted_keys(selection.excluded))
-        conditions.append(sql("v.key <> ALL(", keys, "::bytea[])"))
+    conditions = [tested, *key_conditions(sql("v.key"), search.selection)]
     return join(" AND ", [sql("(", condition, ")") for condition in conditions])

@@ -35,10 +35,14 @@ class Metric:
             case "<#>":
                 return sql("(-(", distance, "))::real")
             case "<=>":
-                # A vector of length zero is at no angle to anything; Qdrant calls that 0.
-                return sql("(1 - coalesce(nullif(", distance, ", 'NaN'), 1))::real")
+                return sql(cosine(distance), "::real")
             case _:
                 return sql("(", distance, ")::real")
+
+
+def cosine(distance: Sql) -> Sql:
+    """Return the cosine from its distance. A vector of length zero is at no angle to anything: Qdrant calls that 0."""
+    return sql("(1 - coalesce(nullif(", distance, ", 'NaN'), 1))")
 
 
 _INNER_PRODUCT = Metric("<#>", "ip", higher_is_better=True)

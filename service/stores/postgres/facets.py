@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from service.errors import WrongInput
 from service.model.points import FacetHit
 from service.model.qdrant import FacetRequest
+from service.queries.defaults import LIMIT
 from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
@@ -13,7 +14,6 @@ from service.stores.postgres.reads import refuse_shard_key
 from service.translate.filters import filter_sql
 from service.translate.sql import TRUE, Argument, Sql, join, sql
 
-_HITS = 10
 _COUNTED = frozenset({ValueKind.KEYWORD, ValueKind.UUID, ValueKind.BOOL})
 
 
@@ -27,7 +27,7 @@ async def facet(
     """
     refuse_shard_key(request.shard_key)
     kind = _kind(tables, request.key)
-    limit = _HITS if request.limit is None else request.limit
+    limit = LIMIT if request.limit is None else request.limit
     condition = sql(proof, " AND ", filter_sql(request.filter, tables.row))
     parts = field_values(tables, request.key, kind, condition)
     found = await rows.fetch(conn, _statement(parts, limit))

@@ -8,7 +8,7 @@ from service.errors import StaleEpoch
 from service.model.operations import Operation, UpdateResult
 from service.protocol.ledger import Intent
 from service.protocol.target_writes import FencedStore
-from service.queries.strict import StrictMode
+from service.queries.strict.mode import StrictMode
 from service.stages import Side
 from service.stores.postgres import intents
 from service.stores.postgres.catalog import CollectionTables

@@ -13,7 +13,6 @@ from service.errors import VecferryError
 from service.stores.postgres import catalog, hnsw
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
-from service.stores.postgres.payload_indexes import alone
 from service.troubles import Trouble
 
 _log = structlog.get_logger(__name__)
@@ -72,12 +71,7 @@ class GraphKeeper:
             tables = await catalog.by_id(connection, collection)
             if tables is None or not await self._is_missing(connection, tables):
                 return
-        if self._database.pooled:
-            await hnsw.build_indexes(self._database, tables, min_rows=self._min_rows)
-            return
-        async with self._database.connection() as connection, alone(connection, tables):
-            if await self._is_missing(connection, tables):
-                await hnsw.build_indexes(self._database, tables, min_rows=self._min_rows)
+        await hnsw.build_indexes(self._database, tables, min_rows=self._min_rows)
 
     async def _is_missing(self, connection: Connection, tables: CollectionTables) -> bool:
         """Say whether a vector has enough rows and no index; looks at ``min_rows`` rows of each at most."""

@@ -1,7 +1,5 @@
 """Builds HNSW indexes after the data is there, without stopping writers."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -11,6 +9,7 @@ from service.stores.configuration import hnsw_config
 from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.distances import index_expression, is_indexable
+from service.stores.postgres.index_builds import DAY_SECONDS, Built, alone, without_limits
 from service.translate.sql import Identifier, Sql, number, sql
 
 log = structlog.get_logger()
@@ -24,7 +23,6 @@ class GraphOptions:
     ef_construct: int
 
 
-DAY_SECONDS = 86_400.0
 _MEGABYTE = 1 << 20
 # The graph of m=16 takes this much per row beside the vector's four bytes per dimension (measured: 0.8 to 1.1 kB).
 _GRAPH_BYTES = 1_100
@@ -35,7 +33,8 @@ _MOST_MEGABYTES = 4_096
 async def build_indexes(db: Database, tables: CollectionTables, *, min_rows: int = 0) -> list[str]:
     """Build the missing index of each vector and return the names of the vectors that got one.
 
-    Vectors that pgvector cannot index, and tables with fewer than ``min_rows`` rows, are left to exact scans.
+    Vectors that pgvector cannot index, and tables with fewer than ``min_rows`` rows, are left to exact scans. Who comes
+    while somebody builds for the collection waits, and finds it done.
     Needs a direct connection: raises ``ConfigurationError`` where one is missing behind a transaction pooler.
     """
     built = []
@@ -51,9 +50,12 @@ async def build_indexes(db: Database, tables: CollectionTables, *, min_rows: int
             count = await connection.fetchval(
                 f"SELECT count(*) FROM {vector.table.quoted()}", timeout=DAY_SECONDS
             )
-            if count >= min_rows and not await has_index(connection, vector):
-                await _build(connection, vector, count, options)
-                built.append(vector.name)
+            if count < min_rows or await has_index(connection, vector):
+                continue
+            async with alone(connection, Built.GRAPHS, tables.id):
+                if not await has_index(connection, vector):
+                    await _build(connection, vector, count, options)
+                    built.append(vector.name)
     return built
 
 
@@ -98,25 +100,6 @@ async def _build(
         log.info("hnsw_build_finished", index=vector.index.quoted(), rows=count)
     finally:
         connection.remove_log_listener(_report)
-
-
-@asynccontextmanager
-async def without_limits(connection: Connection) -> AsyncIterator[None]:
-    """Lift the server's time limits, and put them and the memory back in the end.
-
-    Session settings, because a concurrent build cannot run in a transaction.
-    """
-    try:
-        await connection.execute(
-            "SELECT set_config('statement_timeout', '0', false),"
-            " set_config('lock_timeout', '0', false)"
-        )
-        yield
-    finally:
-        if not connection.is_closed():
-            await connection.execute(
-                "RESET maintenance_work_mem; RESET statement_timeout; RESET lock_timeout"
-            )
 
 
 def build_megabytes(count: int, dimensions: int) -> int:

@@ -4,19 +4,27 @@ A look into the catalogue costs a round trip. A statement on a collection seen b
 its conditions, fails where the catalogue says something else by now: then it is made anew from what the catalogue says.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from service import epochs
 from service.errors import VecferryError
+from service.model.points import Page
 from service.model.qdrant import NearestQuery, QueryRequest, RecommendQuery, RecommendStrategy
+from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.database import Connection
 from service.stores.postgres.kept import Kept
 from service.translate.sql import Sql, literal, number, sql
 
 _SECONDS = 3600.0
+_ATTEMPTS = 3
+
+_Answer = TypeVar("_Answer")
 
 
 class Changed(Exception):
@@ -45,6 +53,27 @@ class Known:
         except (VecferryError, asyncpg.RaiseError, asyncpg.UndefinedTableError) as error:
             self._tables.drop(name)
             raise Changed from error
+
+    async def proven(
+        self, conn: Connection, name: str, tables: CollectionTables, read: Awaitable[_Answer]
+    ) -> _Answer:
+        """Return the answer of a read whose statement tests :func:`is_unchanged`. Raises ``Changed``."""
+        with self.trusted(name):
+            answer = await read
+            if not (answer.records if isinstance(answer, Page) else answer):
+                # The server tests nothing where another condition is false whatever the points are.
+                await rows.execute(conn, sql("SELECT ", is_unchanged(name, tables)))
+        if tables.epoch is not None:
+            epochs.prove(tables.epoch)
+        return answer
+
+
+async def until_there(read: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Read again where a table was dropped between the look into the catalogue and the read."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(asyncpg.UndefinedTableError):
+            return await read()
+    return await read()
 
 
 def is_one_search(request: QueryRequest) -> bool:

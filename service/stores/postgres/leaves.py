@@ -53,7 +53,7 @@ class PgLeaves:
             return await nearest.nearest(
                 self._conn, self._tables, wanted, selection, self._estimates, proof=self._proof
             )
-        return await scored.scored(self._conn, self._tables, wanted, selection)
+        return await scored.scored(self._conn, self._tables, wanted, selection, self._estimates)
 
     async def by_field(self, wanted: ByField, selection: Selection) -> list[Hit]:
         """Return the points in the order of an indexed field."""

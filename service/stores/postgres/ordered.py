@@ -25,14 +25,13 @@ from service.stores.postgres.indexed_values import (
 from service.stores.postgres.selecting import selected
 from service.stores.postgres.shapes import Shape, shape
 from service.translate.datetimes import parse_datetime
+from service.translate.index_expressions import lowered, raised
 from service.translate.ranges import micros
 from service.translate.sql import TRUE, Argument, Sql, join, sql
 
 _SCORE = 1.0
 _RANKED = frozenset({ValueKind.FLOAT, ValueKind.DATETIME})
 _LEAST, _MOST = -(2**63), 2**63 - 1
-# The index compares exactly and Qdrant as f64: they differ in the last of 53 bits.
-_SLACK = Decimal("1e-12")
 
 
 async def by_field(
@@ -160,8 +159,7 @@ def _near_start(values: FieldValues, wanted: ByField, kind: ValueKind) -> Sql:
     if kind is ValueKind.DATETIME:
         return sql(comparison, Argument(start), "::bigint")
     bound = Decimal(repr(start))
-    slack = abs(bound) * _SLACK
-    nearest = bound - slack if _is_rising(wanted) else bound + slack
+    nearest = lowered(bound) if _is_rising(wanted) else raised(bound)
     return sql(comparison, Argument(nearest), "::numeric")
 
 

@@ -5,17 +5,16 @@ One GIN index on the whole payload serves equality on every field: it costs a wr
 places and tokens have an index for each field. The name of an index tells its definition, so what is there is right.
 """
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import structlog
 
 from service.errors import ConfigurationError, Unsupported
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
-from service.stores.postgres.hnsw import DAY_SECONDS, without_limits
+from service.stores.postgres.index_builds import DAY_SECONDS, Built, alone, without_limits
 from service.translate.index_expressions import (
     is_array_at,
     moment_at,
@@ -34,9 +33,6 @@ from service.translate.tokenizing import tokenizing
 log = structlog.get_logger()
 
 _PAYLOAD = sql("payload")
-# The first half of the key of our advisory locks on index builds; the second is the collection.
-_LOCK_CLASS = 7_166_002
-_POLL_SECONDS = 0.5
 _PRESENT = """
     SELECT c.relname AS name, i.indisvalid AS is_valid
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
@@ -57,7 +53,11 @@ async def sync_indexes(database: Database, tables: CollectionTables) -> list[str
         return []
     if database.pooled:
         raise ConfigurationError("an index build needs a direct connection, not a pooler")
-    async with database.connection() as conn, without_limits(conn), alone(conn, tables):
+    async with (
+        database.connection() as conn,
+        without_limits(conn),
+        alone(conn, Built.PAYLOAD_INDEXES, tables.id),
+    ):
         return await _sync(conn, tables, wanted)
 
 
@@ -146,22 +146,3 @@ async def _present(conn: Connection, tables: CollectionTables) -> dict[str, bool
 
 def _prefix(tables: CollectionTables) -> str:
     return f"{tables.points.parts[-1]}_by_"
-
-
-@asynccontextmanager
-async def alone(conn: Connection, tables: CollectionTables) -> AsyncIterator[None]:
-    """Keep other instances out: an index that another one is building looks like one whose build failed.
-
-    The lock is the session's, because a concurrent build cannot run in a transaction. Nobody waits for it in the
-    database: the build itself waits for every statement that began before it.
-    """
-    key = tables.id % (1 << 31)
-    while not await conn.fetchval(  # noqa: ASYNC110 - no event tells
-        "SELECT pg_try_advisory_lock($1, $2)", _LOCK_CLASS, key
-    ):
-        await asyncio.sleep(_POLL_SECONDS)
-    try:
-        yield
-    finally:
-        if not conn.is_closed():
-            await conn.execute("SELECT pg_advisory_unlock($1, $2)", _LOCK_CLASS, key)

@@ -7,7 +7,7 @@ from service.model.ids import decode_key
 from service.model.points import Hit
 from service.queries.leaves import Selection
 from service.stores.postgres.catalog import CollectionTables
-from service.stores.postgres.reads import Shape
+from service.stores.postgres.shapes import Shape
 from service.translate.sql import TRUE, Argument, Sql, sql
 
 

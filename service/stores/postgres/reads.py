@@ -1,29 +1,26 @@
 """Reads of the points of one collection, each in one statement, so that a point is never seen half changed."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 
-from service.errors import MalformedBody, Unsupported, WrongInput
+from service.errors import Unsupported, WrongInput
 from service.model.columns import RecordColumns
 from service.model.ids import (
     PointId,
     decode_key,
     decode_keys,
     encode_key,
-    parse_point_id,
     sorted_keys,
 )
 from service.model.points import Hit, Page, Point, Record
 from service.model.qdrant import (
     CountRequest,
-    Direction,
     Filter,
-    OrderBy,
     PointRequest,
     ScrollRequest,
 )
 from service.model.queries import ByField
+from service.queries.defaults import LIMIT
 from service.queries.leaves import Selection
 from service.stores.postgres import ordered, rows
 from service.stores.postgres.catalog import CollectionTables
@@ -32,37 +29,15 @@ from service.stores.postgres.jsontext import exact
 from service.stores.postgres.selecting import selected
 from service.stores.postgres.shapes import Shape, shape
 from service.translate.filters import filter_sql
+from service.translate.ids import point_id_of
 from service.translate.sql import TRUE, Argument, Sql, join, sql
 
-__all__ = [
-    "Shape",
-    "at_random",
-    "by_id",
-    "count",
-    "matching",
-    "point_id_of",
-    "refuse_shard_key",
-    "retrieve",
-    "scroll",
-    "shape",
-    "whole_points",
-]
-
-_PAGE = 10
 _SCORE = 1.0
 """What Qdrant scores a point that nothing was asked about."""
 _OFFSET_REFUSED = (
     "Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` and a"
     " filter to exclude the IDs that you've already seen for the `order_by.start_from` value"
 )
-
-
-def point_id_of(value: object) -> PointId:
-    """Return the canonical id of what a request names. Raises ``MalformedBody``."""
-    try:
-        return parse_point_id(value)
-    except ValueError as error:
-        raise MalformedBody(str(error)) from error
 
 
 async def whole_points(
@@ -99,44 +74,26 @@ async def scroll(
     refuse_shard_key(request.shard_key)
     with_payload = True if request.with_payload is None else request.with_payload
     wanted = shape(tables, with_payload, request.with_vector)
-    limit = _PAGE if request.limit is None else request.limit
+    limit = LIMIT if request.limit is None else request.limit
+    matches = sql(proof, " AND ", filter_sql(request.filter, tables.row))
     if request.order_by is not None:
-        return await _ordered_page(conn, tables, request, wanted, limit, proof)
+        if request.offset is not None:
+            raise WrongInput(_OFFSET_REFUSED)
+        order = ByField.of(request.order_by)
+        in_order = ordered.statement(tables, order, matches, wanted, limit=limit)
+        found = await rows.fetch(conn, in_order)
+        return Page([_record(row, wanted, row["order_value"]) for row in found], None)
     start = (
         TRUE
         if request.offset is None
         else sql("p.key >= ", Argument(encode_key(point_id_of(request.offset))), "::bytea")
     )
-    condition = sql(proof, " AND ", start, " AND ", filter_sql(request.filter, tables.row))
+    condition = sql(matches, " AND ", start)
     # One more than asked for: it is where the next page begins.
     tail = sql(" ORDER BY p.key LIMIT ", Argument(limit + 1), "::bigint")
     found = await _select(conn, tables, wanted, condition, tail)
     following = decode_key(found[limit]["key"]) if len(found) > limit else None
     return Page(_records(found[:limit], wanted), following)
-
-
-async def _ordered_page(  # noqa: PLR0917
-    conn: Connection,
-    tables: CollectionTables,
-    request: ScrollRequest,
-    wanted: Shape,
-    limit: int,
-    proof: Sql,
-) -> Page:
-    if request.offset is not None:
-        raise WrongInput(_OFFSET_REFUSED)
-    by = request.order_by
-    order = by if isinstance(by, OrderBy) else OrderBy(key=str(by))
-    start = order.start_from
-    field = ByField(
-        order.key,
-        order.direction or Direction.ASC,
-        start.isoformat() if isinstance(start, date) else start,
-    )
-    condition = sql(proof, " AND ", filter_sql(request.filter, tables.row))
-    statement = ordered.statement(tables, field, condition, wanted, limit=limit)
-    found = await rows.fetch(conn, statement)
-    return Page([_record(row, wanted, row["order_value"]) for row in found], None)
 
 
 async def count(

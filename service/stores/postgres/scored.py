@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from service.errors import Unsupported
-from service.model.ids import encode_key
 from service.model.points import Hit, SparseVector, VectorValue
 from service.model.qdrant import Distance
 from service.model.queries import ByVector, Nearest, VectorScoring
@@ -19,10 +18,13 @@ from service.stores.postgres.catalog import CollectionTables, VectorTable
 from service.stores.postgres.custom_scores import custom_score
 from service.stores.postgres.database import Connection
 from service.stores.postgres.distances import metric
+from service.stores.postgres.estimates import Estimates
 from service.stores.postgres.ranked import hits, ranked
+from service.stores.postgres.selecting import key_conditions
 from service.stores.postgres.shapes import Shape, shape
 from service.stores.postgres.similarity import dense_similarity, max_similarity, single
 from service.stores.postgres.sparse import overlaps
+from service.stores.postgres.sparse_plan import goes_by_points
 from service.stores.postgres.vectors import Row, StoredVector, stored, vector_table
 from service.translate.filters import filter_sql
 from service.translate.sql import TRUE, Argument, Sql, join, number, sql
@@ -45,10 +47,13 @@ async def scored(
     """
     read = shape(tables, selection.with_payload, selection.with_vector)
     table = vector_table(tables, wanted.using)
-    asked = _Examples.of(table, wanted.scoring).sparse
-    by_points = await goes_by_points(
-        conn, tables, table, asked, selection, estimates or Estimates()
-    )
+    by_points = False
+    if table.kind is VectorKind.SPARSE:
+        examples = _Examples(table)
+        custom_score(wanted.scoring, examples.column)
+        by_points = await goes_by_points(
+            conn, (tables, table), examples.sparse, selection, estimates or Estimates()
+        )
     found = statement(tables, wanted, selection, read, by_points=by_points)
     return hits(await rows.fetch(conn, found), read)
 
@@ -68,7 +73,12 @@ def statement(
     is_nearest = isinstance(wanted.scoring, Nearest)
     if is_nearest:
         score = _answered(table, score)
-    similarities = _similarities(tables, table, wanted.scoring, examples.vectors, selection)
+    if table.kind is VectorKind.SPARSE:
+        similarities = _sparse_similarities(
+            tables, table, wanted.scoring, examples.sparse, selection, by_points=by_points
+        )
+    else:
+        similarities = _similarities(tables, table, examples.vectors, selection)
     # Behind OFFSET each similarity is computed once, however often the score names it.
     found = sql("SELECT c.key, ", score, " AS score FROM (", similarities, " OFFSET 0) AS c")
     higher_is_better = metric(table).higher_is_better or not is_nearest
@@ -104,6 +114,11 @@ class _Examples:
             self.vectors.append(stored(self._table, vector))
         return self._columns[id(vector)]
 
+    @property
+    def sparse(self) -> list[SparseVector]:
+        """The vectors, where they are sparse ones."""
+        return [vector for vector in self.vectors if isinstance(vector, SparseVector)]
+
 
 def _answered(table: VectorTable, similarity: Sql) -> Sql:
     """Return the score of a search from the similarity; a made-up score is answered as it is."""
@@ -135,30 +150,43 @@ def _within(found: Sql, threshold: float | None) -> Sql:
 def _similarities(
     tables: CollectionTables,
     table: VectorTable,
-    scoring: VectorScoring,
     asked: Sequence[StoredVector],
     selection: Selection,
 ) -> Sql:
     """Return a SELECT of ``key`` and the similarities to all examples of the rows that the selection leaves."""
-    source = sql(table.table, " AS v")
-    conditions = _conditions(tables, selection)
-    if table.kind is not VectorKind.SPARSE:
-        dense = [vector for vector in asked if not isinstance(vector, SparseVector)]
-        columns = [_similarity(table, vector) for vector in dense]
-    else:
-        sparse = [vector for vector in asked if isinstance(vector, SparseVector)]
-        overlapping = sql("(", overlaps(tables, table, sparse, selection), ")")
-        if isinstance(scoring, Nearest):
-            source = sql(overlapping, " AS v")
-            columns = [single(sql("v.s0"))]
-            if not conditions:
-                # Unfiltered, Qdrant goes through its index and leaves out sums of zero.
-                conditions = [sql("v.s0 <> 0")]
-        else:
-            source = sql(source, " LEFT JOIN ", overlapping, " AS s ON s.key = v.key")
-            columns = [
-                single(sql("coalesce(s.s", number(at), ", 0)")) for at, _ in enumerate(asked)
-            ]
+    dense = [vector for vector in asked if not isinstance(vector, SparseVector)]
+    columns = [_similarity(table, vector) for vector in dense]
+    return _select(tables, sql(table.table, " AS v"), columns, selection)
+
+
+def _sparse_similarities(
+    tables: CollectionTables,
+    table: VectorTable,
+    scoring: VectorScoring,
+    asked: Sequence[SparseVector],
+    selection: Selection,
+    *,
+    by_points: bool,
+) -> Sql:
+    """Return the same for sparse vectors; of a search, only the rows that share an index with the vector."""
+    found = sql("(", overlaps(tables, table, asked, selection, by_points=by_points), ")")
+    if not isinstance(scoring, Nearest):
+        source = sql(table.table, " AS v LEFT JOIN ", found, " AS s ON s.key = v.key")
+        columns = [single(sql("coalesce(s.s", number(at), ", 0)")) for at, _ in enumerate(asked)]
+        return _select(tables, source, columns, selection)
+    # Unfiltered, Qdrant goes through its index and leaves out sums of zero.
+    passes = TRUE if _restrictions(tables, selection) else sql("v.s0 <> 0")
+    left = replace(selection, filter=None) if by_points else selection
+    return _select(tables, sql(found, " AS v"), [single(sql("v.s0"))], left, passes)
+
+
+def _select(
+    tables: CollectionTables,
+    source: Sql,
+    columns: Sequence[Sql],
+    selection: Selection,
+    passes: Sql = TRUE,
+) -> Sql:
     listed = (sql(", ", column, " AS s", number(at)) for at, column in enumerate(columns))
     points = sql(" JOIN ", tables.points, " AS p ON p.key = v.key AND NOT p.deleted")
     return sql(
@@ -168,7 +196,7 @@ def _similarities(
         source,
         points if selection.filter is not None else sql(),
         " WHERE ",
-        join(" AND ", conditions or [TRUE]),
+        join(" AND ", [passes, *_restrictions(tables, selection)]),
     )
 
 
@@ -179,14 +207,8 @@ def _similarity(table: VectorTable, asked: Row | tuple[Row, ...]) -> Sql:
     return dense_similarity(table, held, asked)
 
 
-def _conditions(tables: CollectionTables, selection: Selection) -> list[Sql]:
+def _restrictions(tables: CollectionTables, selection: Selection) -> list[Sql]:
     conditions = []
     if selection.filter is not None:
         conditions.append(sql("(", filter_sql(selection.filter, tables.row), ")"))
-    if selection.among is not None:
-        among = Argument([encode_key(point_id) for point_id in selection.among])
-        conditions.append(sql("v.key = ANY(", among, "::bytea[])"))
-    if selection.excluded:
-        excluded = Argument([encode_key(point_id) for point_id in selection.excluded])
-        conditions.append(sql("v.key <> ALL(", excluded, "::bytea[])"))
-    return conditions
+    return [*conditions, *key_conditions(sql("v.key"), selection)]

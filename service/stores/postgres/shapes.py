@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 
-from service.model.points import FloatArray, Payload, VectorValue
+from service.model.points import Payload, VectorValue
 from service.model.qdrant import WithPayloadInterface, WithVector
 from service.stores.configuration import VectorKind
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.vector_tables import VectorTable
-from service.stores.postgres.vectors import loaded, vector_table
+from service.stores.postgres.vectors import loaded, loaded_rows, vector_table
 from service.translate.projection import Projection, projection
 from service.translate.sql import TRUE, Sql, number, sql
 
@@ -102,15 +101,8 @@ def shape(
 def _column(table: VectorTable, values: Sequence[Any]) -> Sequence[VectorValue | None]:
     """Return one vector's values of many rows."""
     if table.kind is VectorKind.DENSE and values and None not in values:
-        return _dense(table, values)
+        return loaded_rows(table, values)
     return [None if value is None else loaded(table, value) for value in values]
-
-
-def _dense(table: VectorTable, values: Sequence[bytes]) -> list[FloatArray]:
-    """As :func:`loaded` for each, but all components are converted at once."""
-    component = ">f2" if table.is_half else ">f4"
-    row = np.dtype([("header", "V4"), ("components", component, (table.size,))])
-    return list(np.frombuffer(b"".join(values), row)["components"].astype(np.float32))
 
 
 def _alias(at: int) -> Sql:

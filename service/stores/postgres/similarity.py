@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from service.model.qdrant import Datatype, Distance
+from service.stores.postgres.distances import cosine
 from service.stores.postgres.vector_tables import VectorTable
 from service.stores.postgres.vectors import Row
 from service.translate.sql import Argument, Sql, sql
@@ -56,9 +57,8 @@ def _similarity(table: VectorTable, held: Sql, asked: Sql) -> Sql:
     kind = "halfvec" if table.is_half else "vector"
     match table.distance:
         case Distance.COSINE if table.spec.datatype is Datatype.UINT8:
-            # Not normalised when stored. A vector of length zero is similar to nothing.
-            cosine = sql(table.of_extension("cosine_distance"), pair)
-            return sql("(1 - coalesce(nullif(", cosine, ", 'NaN'), 1))")
+            # Not normalised when stored.
+            return cosine(sql(table.of_extension("cosine_distance"), pair))
         case Distance.COSINE | Distance.DOT:
             return sql("(-", table.of_extension(f"{kind}_negative_inner_product"), pair, ")")
         case Distance.EUCLID:

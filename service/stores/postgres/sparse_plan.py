@@ -12,6 +12,8 @@ from service.translate.filters import filter_sql
 from service.translate.indexed import is_served
 from service.translate.sql import Argument, number, sql
 
+_FEW = 2_000
+"""So many entries are added up before anything else is found out."""
 _LOOKUP = 2.0
 """What the look-up of one entry costs, in entries that are read in a row."""
 _TEST = 2.0
@@ -20,8 +22,7 @@ _TEST = 2.0
 
 async def goes_by_points(
     conn: Connection,
-    tables: CollectionTables,
-    table: VectorTable,
+    where: tuple[CollectionTables, VectorTable],
     asked: Sequence[SparseVector],
     selection: Selection,
     estimates: Estimates,
@@ -29,20 +30,28 @@ async def goes_by_points(
     """Say whether to look up the entries of what matches costs less than to add up those of all points."""
     if selection.filter is None or selection.among is not None:
         return False
+    tables, table = where
     dims = sorted({int(dim) for vector in asked for dim in vector.indices})
+    if await _entries(conn, table, dims, _FEW) < _FEW:
+        return False
     share = await estimates.share(conn, tables, filter_sql(selection.filter, tables.row))
     tested = 0.0 if is_served(selection.filter, tables.row) else share.points * _TEST
     # A sample may miss what few points match.
     matches = max(share.matching * share.points, 1.0)
     least = int(matches * len(dims) * _LOOKUP + tested)
+    return await _entries(conn, table, dims, least + 1) > least
+
+
+async def _entries(conn: Connection, table: VectorTable, dims: Sequence[int], most: int) -> int:
+    """Count the entries of all these dimensions, up to a number."""
     counted = sql(
         "SELECT count(*) AS entries FROM (SELECT FROM ",
         table.postings,
         " AS e WHERE e.dim = ANY(",
         Argument(dims),
         "::bigint[]) LIMIT ",
-        number(least + 1),
-        ") AS some",
+        number(most),
+        ") AS e",
     )
     [found] = await rows.fetch(conn, counted)
-    return bool(found["entries"] > least)
+    return int(found["entries"])

@@ -32,7 +32,7 @@ from service.ports import VectorStore
 from service.protocol.description import DescriptionOperation, applied
 from service.queries.execute import execute, takes_several_reads
 from service.queries.resolve import resolve
-from service.queries.strict import Read, StrictMode, check_points_count, counts_points
+from service.queries.strict.mode import Read, StrictMode, check_points_count, counts_points
 from service.steps import Step, reached
 from service.stores.configuration import collection_config, updated
 from service.stores.postgres import (
@@ -50,7 +50,7 @@ from service.stores.postgres import (
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.estimates import Estimates
-from service.stores.postgres.known import Changed, Known, is_one_search, is_unchanged
+from service.stores.postgres.known import Changed, Known, is_one_search, is_unchanged, until_there
 from service.stores.postgres.leaves import PgLeaves, PgLookups
 from service.translate.sql import TRUE, Sql
 
@@ -170,16 +170,20 @@ class PgStore:
     async def collection_info(self, name: str) -> CollectionInfo:
         """Return configuration and exact counts."""
         async with self._database.connection() as conn:
-            tables = await catalog.get(conn, name)
-            return CollectionInfo(
-                status=CollectionStatus.GREEN,
-                optimizer_status=OptimizersStatusOneOf.OK,
-                points_count=await reads.count(conn, tables, CountRequest()),
-                indexed_vectors_count=await hnsw.indexed_vectors(conn, tables),
-                segments_count=1,
-                config=collection_config(tables.config),
-                payload_schema=await schema.payload_schema(conn, tables),
-            )
+
+            async def read() -> CollectionInfo:
+                tables = await catalog.get(conn, name)
+                return CollectionInfo(
+                    status=CollectionStatus.GREEN,
+                    optimizer_status=OptimizersStatusOneOf.OK,
+                    points_count=await reads.count(conn, tables, CountRequest()),
+                    indexed_vectors_count=await hnsw.indexed_vectors(conn, tables),
+                    segments_count=1,
+                    config=collection_config(tables.config),
+                    payload_schema=await schema.payload_schema(conn, tables),
+                )
+
+            return await until_there(read)
 
     async def retrieve(self, collection: str, request: PointRequest) -> list[Record]:
         """Return the points that exist, in the request's order, duplicates once."""
@@ -207,14 +211,17 @@ class PgStore:
         async with self._database.connection() as conn:
             tables = self._known.get(collection)
             if tables is not None and tables.config.strict_mode_config is None:
-                with suppress(Changed), self._known.trusted(collection):
-                    answer = await read(conn, tables, request, is_unchanged(collection, tables))
-                    if tables.epoch is not None:
-                        epochs.prove(tables.epoch)
-                    return answer
-            tables = await self._readable(conn, collection, request)
-            self._known.put(collection, tables)
-            return await read(conn, tables, request, TRUE)
+                with suppress(Changed):
+                    proof = is_unchanged(collection, tables)
+                    reading = read(conn, tables, request, proof)
+                    return await self._known.proven(conn, collection, tables, reading)
+
+            async def from_catalogue() -> _Answer:
+                tables = await self._readable(conn, collection, request)
+                self._known.put(collection, tables)
+                return await read(conn, tables, request, TRUE)
+
+            return await until_there(from_catalogue)
 
     async def aliases(self) -> dict[str, str]:
         """Return the collection that every alias stands for."""
@@ -232,15 +239,20 @@ class PgStore:
         async with self._database.connection() as conn:
             with suppress(Changed):
                 return await self._by_known(conn, collection, request)
-            tables = await self._readable(conn, collection, request)
-            self._known.put(collection, tables)
-            lookups = PgLookups(conn, {collection: tables, tables.name: tables})
-            wanted = await resolve(lookups, tables.name, request)
-            leaves = PgLeaves(conn, tables, self._estimates)
-            if not takes_several_reads(wanted):
-                return await execute(wanted, leaves)
-            async with conn.transaction(isolation="repeatable_read", readonly=True):
-                return await execute(wanted, leaves)
+            return await until_there(lambda: self._by_catalogue(conn, collection, request))
+
+    async def _by_catalogue(
+        self, conn: Connection, collection: str, request: QueryRequest
+    ) -> list[Hit]:
+        tables = await self._readable(conn, collection, request)
+        self._known.put(collection, tables)
+        lookups = PgLookups(conn, {collection: tables, tables.name: tables})
+        wanted = await resolve(lookups, tables.name, request)
+        leaves = PgLeaves(conn, tables, self._estimates)
+        if not takes_several_reads(wanted):
+            return await execute(wanted, leaves)
+        async with conn.transaction(isolation="repeatable_read", readonly=True):
+            return await execute(wanted, leaves)
 
     async def _by_known(
         self, conn: Connection, collection: str, request: QueryRequest
@@ -256,10 +268,8 @@ class PgStore:
             proof = is_unchanged(collection, tables)
             leaves = PgLeaves(conn, tables, self._estimates, proof)
             if leaves.proves(wanted):
-                hits = await execute(wanted, leaves)
-                if tables.epoch is not None:
-                    epochs.prove(tables.epoch)
-                return hits
+                hits = execute(wanted, leaves)
+                return await self._known.proven(conn, collection, tables, hits)
         raise Changed
 
 

@@ -220,7 +220,7 @@ async def _write_vectors(
         await rows.write_vectors(conn, table, having)
 
 
-async def _delete_vectors(  # noqa: PLR0917
+async def _delete_vectors(  # noqa: PLR0917 - one change, spelled out
     conn: Connection,
     tables: CollectionTables,
     selector: Selector,

@@ -283,6 +283,12 @@ CASES |= {
     for name, body in _by_vector(using).items()
 }
 
+CASES["threshold_of_a_node_between"] = {
+    "prefetch": [{"prefetch": TWO, **_leaf("cos", 30, score_threshold=0.3)}],
+    "query": {"fusion": "rrf"},
+    "limit": 50,
+}
+
 
 def _ranking(hits: list[Hit]) -> dict[float, set[Any]]:
     """Return the ids by score, rounded: points that are alike to both come in any order."""
@@ -310,6 +316,21 @@ async def test_an_answer_is_the_engines(stores: tuple[EdgeStore, PgStore], case:
         (hit.payload, hit.order_value) == carried[hit.id] for hit in found if hit.id in carried
     )
     assert bool(expected) or case == "nothing_left"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_threshold_of_what_is_put_together_counts_as_reached(
+    stores: tuple[EdgeStore, PgStore],
+) -> None:
+    """A fused score that equals it stays, as in the engine."""
+    engine, postgres = stores
+    body: dict[str, Any] = {"prefetch": TWO, "query": {"fusion": "rrf"}, "limit": 50}
+    scores = [hit.score for hit in await engine.query(NAME, QueryRequest.model_validate(body))]
+    body["score_threshold"] = scores[4]
+    request = QueryRequest.model_validate(body)
+    reached = [score for score in scores if score >= scores[4]]
+    for store in (engine, postgres):
+        assert [hit.score for hit in await store.query(NAME, request)] == reached
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -67,3 +67,25 @@ def test_a_branch_answers_what_the_joined_filter_leaves(
     joined = theirs(merged(outer, inner))
     found = engine.hits(shard, edge.Query.Nearest([1.0], "v"), filter=joined)
     assert {hit.id for hit in found} == {hit.id for hit in expected}
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(1, 3), (3, 1)])
+def test_the_larger_of_two_counts_holds_for_the_conditions_of_both(
+    shard: edge.EdgeShard, outer: int, inner: int
+) -> None:
+    """Three of four conditions, whichever of the two filters asks for so many."""
+
+    def theirs(wanted: Filter | None) -> Any:
+        return engine_filter(wanted, "filter", boolean_matches(shard))
+
+    def at_least(count: int, *keys: str) -> Filter:
+        listed = [FieldCondition(key=key, match=MatchValue(value=1)) for key in keys]
+        return Filter(min_should=MinShould(conditions=listed, min_count=count))
+
+    above, below = at_least(outer, "a", "b"), at_least(inner, "b", "c")
+    branch = engine.nearest([1.0], "v", filter=theirs(below))
+    expected = engine.hits(shard, edge.Fusion.Rrf(2), [branch], filter=theirs(above))
+    wanted = theirs(merged(above, below))
+    found = engine.hits(shard, edge.Query.Nearest([1.0], "v"), filter=wanted)
+    # Payloads are the bits of the number before: of a, b, b and c three are 1 in 3, 6 and 7.
+    assert {hit.id for hit in found} == {hit.id for hit in expected} == {4, 7, 8}

@@ -1,6 +1,7 @@
 """Maximal marginal relevance against Qdrant's engine."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,21 @@ def test_the_choice_is_the_engines(
     )
     assert [hit.id for hit in chosen] == [hit.id for hit in expected]
     assert [hit.score for hit in chosen] == [hit.score for hit in expected]
+
+
+def test_equals_are_chosen_in_the_engines_order(tmp_path: Path) -> None:
+    """The last of them first, and the last of the list moves to the place of what was chosen."""
+    alike, unlike = [0.6, 0.8], [1.0, 0.0]
+    vectors = {number: {"v": unlike if number == 3 else alike} for number in range(1, 8)}
+    query = np.asarray([1.0, 0.0], dtype=np.float32)
+    with engine.opened(tmp_path, {"v": engine.dense(2)}) as opened:
+        engine.fill(opened, vectors)
+        expected = engine.hits(opened, edge.Mmr(query.tolist(), 0.5, 7, "v"), limit=7)
+        candidates = _candidates(opened, query.tolist(), "v", 7)
+    chosen = diversified(
+        candidates, query, using="v", distance=Distance.DOT, diversity=0.5, limit=7
+    )
+    assert [hit.id for hit in chosen] == [hit.id for hit in expected]
 
 
 def _hit(number: int, score: float, vector: VectorValue) -> Hit:

@@ -19,7 +19,7 @@ RETURN ARRAY(SELECT hashtext(token) FROM unnest(tokens) AS given(token));
 -- True, or an error where a collection's name or alias does not stand for this row of the catalogue (its id and `xmin`),
 -- or its stage has another epoch.
 CREATE FUNCTION vecferry.check_unchanged(wanted text, expected bigint, stamp text, epoch bigint) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
     PERFORM FROM vecferry.collections AS c
     WHERE c.id = expected AND c.xmin::text = stamp AND c.id = coalesce(

@@ -11,6 +11,7 @@ from service.errors import BadRequest, CollectionNotFound
 from service.model.operations import CreateVector, DeleteVector, UpdateVectors, Upsert
 from service.model.qdrant import (
     ChangeAliasesOperation,
+    CollectionStatus,
     CountRequest,
     DenseVectorNameConfig,
     HnswConfigDiff,
@@ -46,7 +47,9 @@ async def _rebuilt(store: EdgeStore, name: str) -> None:
         name, UpdateCollection(hnsw_config=HnswConfigDiff(ef_construct=33))
     )
     async with asyncio.timeout(60):
-        while (await store.collection_info(name)).status != "green":
+        while True:
+            if (await store.collection_info(name)).status is CollectionStatus.GREEN:
+                return
             await asyncio.sleep(0.05)
 
 

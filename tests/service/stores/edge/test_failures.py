@@ -28,6 +28,16 @@ CASES: list[tuple[Exception, type[VecferryError], str]] = [
         MalformedBody,
         "Format error in JSON body: Invalid json path: 'a['",
     ),
+    (
+        Exception("Validation failed: vector 'x' already exists"),
+        WrongInput,
+        "Wrong input: Validation failed: vector 'x' already exists",
+    ),
+    (
+        Exception("No appropriate index for faceting: `k`."),
+        WrongInput,
+        "Wrong input: No appropriate index for faceting: `k`.",
+    ),
     (Exception("disk on fire"), StoreAnswered, "Service internal error: disk on fire"),
 ]
 

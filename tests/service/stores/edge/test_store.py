@@ -14,7 +14,6 @@ from service.errors import (
     ConfigurationError,
     PointNotFound,
     SourceUnavailable,
-    Unsupported,
     WrongInput,
 )
 from service.model.operations import (
@@ -166,7 +165,7 @@ async def test_searches_every_kind_of_vector(store: EdgeStore) -> None:
         await store.query("c", QueryRequest(query=99, using="dense"))
     with pytest.raises(WrongInput, match="Not existing vector name error: nope"):
         await store.query("c", QueryRequest(query=[1.0], using="nope"))
-    with pytest.raises(Unsupported, match="lookup_from"):
+    with pytest.raises(PointNotFound, match="Collection d not found"):
         await store.query(
             "c",
             QueryRequest.model_validate(

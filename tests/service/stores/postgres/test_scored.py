@@ -38,10 +38,12 @@ from service.stores.edge.booleans import boolean_matches
 from service.stores.edge.config import engine_config
 from service.stores.edge.queries import engine_query
 from service.stores.edge.values import engine_point, our_id
-from service.stores.postgres import catalog
+from service.stores.postgres import catalog, rows
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
-from service.stores.postgres.scored import scored
+from service.stores.postgres.ranked import hits
+from service.stores.postgres.scored import scored, statement
+from service.stores.postgres.shapes import shape
 from service.stores.postgres.store import PgStore
 from tests.contract.samples import ids
 
@@ -74,8 +76,8 @@ class Both:
 
     async def ours(self, wanted: ByVector, selection: Selection) -> dict[PointId, float]:
         """Scores by point, best first."""
-        hits = await scored(self.conn, self.tables, wanted, selection)
-        return {hit.id: hit.score for hit in hits}
+        found = await scored(self.conn, self.tables, wanted, selection)
+        return {hit.id: hit.score for hit in found}
 
     def theirs(self, wanted: ByVector, selection: Selection) -> dict[PointId, float]:
         """Scores by point, best first."""
@@ -88,8 +90,8 @@ class Both:
             params=selection.params,
             excluded=selection.excluded,
         )
-        hits = self.shard.query(engine_query(query, boolean_matches(self.shard)))
-        return {our_id(hit.id): hit.score for hit in hits}
+        found = self.shard.query(engine_query(query, boolean_matches(self.shard)))
+        return {our_id(hit.id): hit.score for hit in found}
 
 
 def _config() -> CreateCollection:
@@ -226,6 +228,24 @@ async def test_sums_of_zero(both: Both, name: str) -> None:
         ours, theirs = await both.ours(wanted, selection), both.theirs(wanted, selection)
         assert ours == pytest.approx(theirs, rel=1e-6)
         assert (0.0 in theirs.values()) is (selection.filter is not None)
+
+
+@pytest.mark.parametrize("scoring", _SCORINGS)
+@pytest.mark.parametrize("name", _SPARSE)
+async def test_entries_are_looked_up(both: Both, name: str, scoring: str) -> None:
+    """Those of the points that match a filter, as when they are few."""
+    wanted = ByVector(_SCORINGS[scoring](np.random.default_rng(3), name), name)
+    third = Filter(must=[FieldCondition(key="group", match=MatchValue(value=1))])
+    read = shape(both.tables, None, None)
+    for selection in (
+        Selection(limit=100, filter=third),
+        Selection(limit=100, filter=third, excluded=(1, 4)),
+    ):
+        found = statement(both.tables, wanted, selection, read, by_points=True)
+        assert "MATERIALIZED" in found.render()[0]
+        ours = {hit.id: hit.score for hit in hits(await rows.fetch(both.conn, found), read)}
+        _assert_same(ours, both.theirs(wanted, selection), 20.0)
+        assert ours or scoring == "nearest"
 
 
 async def test_statistics_of_a_corpus(both: Both) -> None:

@@ -12,7 +12,7 @@ from service.model.qdrant import (
     NestedCondition,
     StrictModeConfig,
 )
-from service.queries.indexed_fields import conditions_of
+from service.queries.strict.indexes import conditions_of
 
 
 def strict_error(problem: str, advice: str) -> BadRequest:

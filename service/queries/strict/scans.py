@@ -15,8 +15,8 @@ from service.model.qdrant import (
     StrictModeConfig,
     VectorParams,
 )
-from service.queries.indexed_fields import Schema, conditions_of
-from service.queries.strict_filters import strict_error
+from service.queries.strict.filters import strict_error
+from service.queries.strict.indexes import Schema, conditions_of
 
 _DEFAULT_LINKS = 16
 _NO_VECTOR = (FusionQuery, RrfQuery, FormulaQuery, OrderByQuery, SampleQuery)

@@ -37,25 +37,23 @@ from service.model.qdrant import (
     SearchParams,
     StrictModeConfig,
 )
-from service.queries.indexed_fields import (
+from service.queries.defaults import GROUP_SIZE, LIMIT, NEIGHBOURS, SAMPLE
+from service.queries.lookups import children
+from service.queries.strict.filters import check_filter_size, conditions_count, strict_error
+from service.queries.strict.indexes import (
     Schema,
     index_type,
     serves_match,
     unindexed_in_filter,
     unindexed_in_formula,
 )
-from service.queries.rates import Rates
-from service.queries.scans import refuse_scan
-from service.queries.strict_filters import check_filter_size, conditions_count
-from service.queries.strict_filters import strict_error as _error
+from service.queries.strict.rates import Rates
+from service.queries.strict.scans import refuse_scan
 
 Composed: TypeAlias = QueryGroupsRequest | SearchMatrixRequest
 Read: TypeAlias = (
     QueryRequest | ScrollRequest | CountRequest | FacetRequest | PointRequest | Composed
 )
-
-_LIMIT, _GROUPS, _GROUP_SIZE, _SAMPLE, _NEIGHBOURS = 10, 10, 3, 10, 3
-"""What a request without these numbers means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +151,11 @@ def _check_read(
         case QueryRequest() | QueryGroupsRequest():
             _check_query(limits, config, schema, request)
         case SearchMatrixRequest():
-            entries = (request.sample or _SAMPLE) * (request.limit or _NEIGHBOURS)
+            entries = (request.sample or SAMPLE) * (request.limit or NEIGHBOURS)
             _check_limit(entries, limits.max_query_limit, "limit")
             _check_retrieval(limits, schema, request.filter)
         case ScrollRequest() | FacetRequest():
-            _check_limit(request.limit or _LIMIT, limits.max_query_limit, "limit")
+            _check_limit(request.limit or LIMIT, limits.max_query_limit, "limit")
             _check_retrieval(limits, schema, request.filter)
         case CountRequest():
             _check_retrieval(limits, schema, request.filter)
@@ -172,36 +170,26 @@ def _check_query(
     request: QueryRequest | QueryGroupsRequest | Prefetch,
 ) -> None:
     """Check a node and all below it; a node that rescores what others found scans nothing."""
-    inner = _nodes(request)
+    inner = children(request)
     for node in inner:
         _check_query(limits, config, schema, node)
     if not inner or isinstance(request, Prefetch):
         refuse_scan(limits, config, schema, request)
     if isinstance(request.query, FormulaQuery) and limits.unindexed_filtering_retrieve is False:
         _check_formula(schema, request.query)
-    size = request.limit or _LIMIT
+    size = request.limit or LIMIT
     if isinstance(request, QueryGroupsRequest):
         _check_group_key(limits, schema, request.group_by)
-        size = (request.limit or _GROUPS) * (request.group_size or _GROUP_SIZE)
+        size *= request.group_size or GROUP_SIZE
     _check_limit(size, limits.max_query_limit, "limit")
     _check_retrieval(limits, schema, request.filter)
     _check_params(limits, request.params)
 
 
-def _nodes(request: QueryRequest | QueryGroupsRequest | Prefetch) -> list[Prefetch]:
-    match request.prefetch:
-        case None:
-            return []
-        case list() as many:
-            return many
-        case one:
-            return [one]
-
-
 def _check_formula(schema: Schema, query: FormulaQuery) -> None:
     lacking = unindexed_in_formula(schema, query.formula)
     if lacking is not None:
-        raise _error(
+        raise strict_error(
             _index_required(*lacking),
             "Create an index for this key or use a different formula expression.",
         )
@@ -217,7 +205,7 @@ def _check_group_key(limits: StrictModeConfig, schema: Schema, key: str) -> None
         return
     else:
         problem = f'Index of type "{kind.capitalize()}" found for "{key}"'
-    raise _error(problem, "Create an index supporting `match` for this key.")
+    raise strict_error(problem, "Create an index supporting `match` for this key.")
 
 
 def _check_retrieval(limits: StrictModeConfig, schema: Schema, wanted: Filter | None) -> None:
@@ -232,7 +220,7 @@ def _check_filter(
     check_filter_size(limits, wanted)
     lacking = unindexed_in_filter(schema, wanted) if allows is False else None
     if lacking is not None:
-        raise _error(
+        raise strict_error(
             _index_required(*lacking), "Create an index for this key or use a different filter."
         )
 
@@ -249,12 +237,12 @@ def _check_params(limits: StrictModeConfig, params: SearchParams | None) -> None
     _check_limit(oversampling, limits.search_max_oversampling, "oversampling")
     _check_limit(params.hnsw_ef, limits.search_max_hnsw_ef, "hnsw_ef")
     if params.exact and limits.search_allow_exact is False:
-        raise _error("Exact search disabled!", "Set exact=false.")
+        raise strict_error("Exact search disabled!", "Set exact=false.")
 
 
 def _check_limit(value: float | None, limit: float | None, name: str) -> None:
     if value is not None and limit is not None and value > limit:
-        raise _error(
+        raise strict_error(
             f'Limit exceeded {_number(value)} > {_number(limit)} for "{name}"',
             f'Reduce the "{name}" parameter to or below {_number(limit)}.',
         )
@@ -291,14 +279,14 @@ def _cost(request: Read) -> int:
         return len(request.ids)
     cost = 1 if request.filter is None else 1 + conditions_count(request.filter)
     if isinstance(request, QueryRequest):
-        cost += sum(_node_cost(node) for node in _nodes(request))
+        cost += sum(_node_cost(node) for node in children(request))
         cost += max(0, _examples(request) - 1)
     return cost
 
 
 def _node_cost(node: Prefetch) -> int:
     own = 0 if node.filter is None else conditions_count(node.filter)
-    inner = _nodes(node)
+    inner = children(node)
     return own + (sum(map(_node_cost, inner)) if inner else 1)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.api.parsing import parse
 from service.errors import BadRequest, RateLimited
-from service.model.operations import ByFilter, Delete, Operation, Upsert
+from service.model.operations import ByFilter, Delete, Operation, UpdateVectors, Upsert
 from service.model.points import UNNAMED, Point, SparseVector
 from service.model.qdrant import (
     CountRequest,
@@ -20,8 +20,8 @@ from service.model.qdrant import (
     ScrollRequest,
     SearchMatrixRequest,
 )
-from service.queries.rates import Rates
-from service.queries.strict import Asked, StrictMode, asked, check_points_count, counts_points
+from service.queries.strict.mode import Asked, StrictMode, asked, check_points_count, counts_points
+from service.queries.strict.rates import Rates
 
 VECTORS = {"vectors": {"size": 2, "distance": "Dot"}}
 CITY = {"must": [{"key": "city", "match": {"value": "Berlin"}}]}
@@ -148,6 +148,21 @@ def _refusal(config: CreateCollection, request: Any, schema: Any = None) -> str:
             ),
         ),
         (
+            {"max_query_limit": 3},
+            QueryRequest,
+            {"prefetch": {"prefetch": {"limit": 4}, "limit": 1}, "limit": 1},
+            ('Limit exceeded 4 > 3 for "limit". Help: Reduce the "limit" parameter to or below 3.'),
+        ),
+        (
+            {"unindexed_filtering_retrieve": False},
+            QueryRequest,
+            {"prefetch": [{"filter": CITY}], "query": {"fusion": "rrf"}},
+            (
+                'Index required but not found for "city" of one of the following types: [keyword]. '
+                "Help: Create an index for this key or use a different filter."
+            ),
+        ),
+        (
             {"condition_max_size": 2},
             QueryRequest,
             {"filter": {"should": [{"key": "n", "match": {"any": [1, 2, 3]}}]}},
@@ -230,6 +245,19 @@ def test_what_only_the_edge_knows() -> None:
             ),
         ),
         (
+            {"upsert_max_batchsize": 1},
+            UpdateVectors([(at, {UNNAMED: np.zeros(2, np.float32)}) for at in range(2)]),
+            (
+                'Limit exceeded 2 > 1 for "update limit". Help: '
+                'Reduce the "update limit" parameter to or below 1.'
+            ),
+        ),
+        (
+            {"sparse_config": {"s": {"max_length": 1}}},
+            UpdateVectors([(1, {"s": SparseVector(np.arange(3, dtype=np.uint32), np.ones(3))})]),
+            "Sparse vector 's' has a limit of 1 indices, but 3 were provided!",
+        ),
+        (
             {"unindexed_filtering_update": False},
             Delete(ByFilter(parse(Filter, CITY))),
             (
@@ -276,6 +304,56 @@ def test_the_number_of_points() -> None:
     check_points_count(config, 9)
     with pytest.raises(BadRequest, match="Max points count limit of 10 reached!"):
         check_points_count(config, 10)
+
+
+@pytest.mark.parametrize("limit", ["max_query_limit", "condition_max_size", "search_max_hnsw_ef"])
+def test_a_limit_may_be_reached(limit: str) -> None:
+    """Only what is beyond it is refused."""
+    condition = {"key": "n", "match": {"any": [1, 2, 3, 4]}}
+    body = {"limit": 4, "params": {"hnsw_ef": 4}, "filter": {"must": [condition]}}
+    request = parse(QueryRequest, body)
+    StrictMode().check_read("c", _config({limit: 4}), {}, request)
+    with pytest.raises(BadRequest):
+        StrictMode().check_read("c", _config({limit: 3}), {}, request)
+
+
+EXAMPLES = {"positive": [[1, 0], [0, 1]], "negative": [[1, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "tokens"),
+    [
+        (QueryRequest, {"query": [1, 0]}, 1),
+        (QueryRequest, {"query": [1, 0], "filter": {"must": [CITY, CITY]}}, 3),
+        (QueryRequest, {"query": {"recommend": {**EXAMPLES, "strategy": "best_score"}}}, 3),
+        (QueryRequest, {"query": {"recommend": EXAMPLES}}, 1),
+        (
+            QueryRequest,
+            {"prefetch": [{"filter": CITY}, {"prefetch": {}}], "query": {"fusion": "rrf"}},
+            4,
+        ),
+        (CountRequest, {"filter": CITY}, 2),
+        (PointRequest, {"ids": [1, 2, 3]}, 3),
+    ],
+)
+def test_what_a_read_costs(model: Any, body: Any, tokens: int) -> None:
+    """One token for the read, one for each condition and example, one for each branch that searches."""
+    strict = StrictMode(Rates(lambda: 0.0))
+    strict.check_read("c", _config({"read_rate_limit": 10}), {}, parse(model, body))
+    assert strict.rates.buckets["c", "Read"].tokens == 10 - tokens
+
+
+def test_what_a_write_costs() -> None:
+    """One token for each point; an operation without points is one."""
+    vectors = {UNNAMED: np.zeros(2, np.float32)}
+    for operation, tokens in (
+        (Upsert([Point(at, vectors, {}) for at in range(3)]), 3),
+        (UpdateVectors([(at, vectors) for at in range(2)]), 2),
+        (Delete(ByFilter(parse(Filter, CITY))), 1),
+    ):
+        strict = StrictMode(Rates(lambda: 0.0))
+        strict.check_write("c", _config({"write_rate_limit": 10}), {}, operation)
+        assert strict.rates.buckets["c", "Write"].tokens == 10 - tokens
 
 
 def test_rates() -> None:

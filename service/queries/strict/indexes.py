@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
 from typing import Any, TypeAlias
-from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -26,6 +25,8 @@ from service.model.qdrant import (
     MatchValue,
     NestedCondition,
 )
+from service.translate.clauses import conditions_in
+from service.translate.match import is_uuid
 
 Schema: TypeAlias = Mapping[str, Any]
 """The ``field_schema`` of each indexed path: a type's name, or an object with a ``type``."""
@@ -88,10 +89,7 @@ def serves_match(kind: str) -> bool:
 def conditions_of(wanted: Filter) -> Iterator[Condition]:
     """Return the conditions of a filter, not of the filters inside."""
     for clause in (wanted.must, wanted.must_not, wanted.should):
-        if isinstance(clause, list):
-            yield from clause
-        elif clause is not None:
-            yield clause
+        yield from conditions_in(clause)
     if wanted.min_should is not None:
         yield from wanted.min_should.conditions
 
@@ -173,17 +171,9 @@ def _of_values(values: list[Any]) -> frozenset[Use]:
         return frozenset({Use.BOOL_MATCH})
     if isinstance(first, int):
         return frozenset({Use.INTEGER_MATCH})
-    if all(map(_is_uuid, values)):
+    if all(map(is_uuid, values)):
         return frozenset({Use.KEYWORD_MATCH, Use.UUID_MATCH})
     return frozenset({Use.KEYWORD_MATCH})
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _of_expression(node: object) -> Iterator[Needs]:

@@ -1,0 +1,1 @@
+"""Strict mode: the limits that a collection's configuration sets on requests, checked before they are run."""
