@@ -1,8 +1,12 @@
 """Failures that repeat many times a second, said in the log when they begin, now and then, and when they are over."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
+
+from service.errors import VecferryError
 
 _log = structlog.get_logger(__name__)
 
@@ -24,6 +28,18 @@ class Trouble:
         if self._times == 1 or now - self._said_at >= _EVERY_SECONDS:
             self._said_at = now
             _log.warning(self._event, error=str(error) or "no answer in time", times=self._times)
+
+    @contextmanager
+    def contained(self, fault: str) -> Iterator[None]:
+        """Let no failure out of the block; one that is ours is said as ``fault``, with its trace."""
+        try:
+            yield
+        except VecferryError as error:
+            self.goes_on(error)
+        except Exception:  # noqa: BLE001 - a fault of ours must not end a loop
+            _log.exception(fault)
+        else:
+            self.is_over()
 
     def is_over(self) -> None:
         """Note that it works; said if it did not before."""

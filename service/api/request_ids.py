@@ -1,7 +1,7 @@
 """A name for every request, the client's own or one of ours: in the answer, in its log lines, and sent on to Qdrant."""
 
 import re
-from uuid import uuid4
+from os import urandom
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
@@ -39,7 +39,7 @@ class RequestIds:
 
 
 def _new() -> bytes:
-    return uuid4().hex.encode()
+    return urandom(16).hex().encode()
 
 
 def _split(
@@ -47,4 +47,6 @@ def _split(
 ) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
     """Return the values of our header, and all other headers."""
     given = [value for name, value in headers if name.lower() == HEADER]
+    if not given:
+        return given, headers
     return given, [(name, value) for name, value in headers if name.lower() != HEADER]

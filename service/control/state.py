@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Self
 
 from service.stages import Side, Stage, authority, mirrors
@@ -101,8 +102,11 @@ class View:
 
         What the source still takes for an alias of a collection that the target is right for is nothing there.
         """
-        stage = Stage.COMPLETE if self.is_gone(name) else self._default_stage
-        return self.states.get(name) or CollectionState(name, stage)
+        found = self.states.get(name)
+        if found is None:
+            stage = Stage.COMPLETE if self.is_gone(name) else self._default_stage
+            found = CollectionState(name, stage)
+        return found
 
     def is_gone(self, name: str) -> bool:
         """Say whether the source has an alias of this name that is no longer in force."""
@@ -115,6 +119,11 @@ class View:
     def physical(self, name: str) -> str:
         """Return the collection that an alias stands for, or the name itself."""
         return self.aliases.get(name, name)
+
+    @cached_property
+    def stages(self) -> frozenset[Stage]:
+        """The stages that collections are in, that of the ones without a row among them."""
+        return frozenset({state.stage for state in self.states.values()} | {self.state("").stage})
 
     @property
     def needs_target(self) -> bool:

@@ -21,7 +21,6 @@ from service.errors import (
     StoreAnswered,
     StoreError,
     TargetUnavailable,
-    VecferryError,
 )
 from service.metrics import ProxyMetrics
 from service.protocol.commits import HintPath
@@ -192,13 +191,8 @@ class HintMover:
         trouble = Trouble("hints_stay")
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            try:
+            with trouble.contained("hints_broken"):
                 await self.move()
-                trouble.is_over()
-            except VecferryError as error:
-                trouble.goes_on(error)
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the moving
-                _log.exception("hints_broken")
 
     async def move(self) -> None:
         """Move what there is. Raises what the stores raise; what was not moved stays in the source."""

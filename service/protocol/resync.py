@@ -151,13 +151,8 @@ class Resyncer:
         trouble = Trouble(f"{name}_failed")
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            try:
+            with trouble.contained(f"{name}_broken"):
                 await work()
-                trouble.is_over()
-            except VecferryError as error:
-                trouble.goes_on(error)
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
-                _log.exception("resync_work_broken", work=name)
 
     def _suspect(self, entry: LedgerEntry, seconds: float, *, is_doubted: bool = False) -> None:
         self._open.discard(entry.id)

@@ -35,11 +35,12 @@ from service.model.qdrant import (
     UpdateStatus,
 )
 from service.ports import VectorStore
-from service.protocol.description import applied
+from service.protocol.description import Description, DescriptionOperation, applied
 from service.protocol.ledger import Intent, LedgerEntry
 from service.protocol.resync import Resyncer
 from service.protocol.whole import WholeChanges
 from service.protocol.whole_log import Change, TargetCollections
+from service.queries.strict.mode import check_index_count
 from service.stages import Side
 from service.steps import Step, reached
 from service.stores.configuration import updated
@@ -98,7 +99,7 @@ class TargetAuthority:
             case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
                 cause = "index" if isinstance(operation, CreateIndex | DeleteIndex) else "vector"
                 number = await self._change(
-                    collection, lambda before: applied(before, operation), cause
+                    collection, lambda before: _allowed(before, operation), cause
                 )
                 result = UpdateResult(number)
             case _:
@@ -255,3 +256,9 @@ def _opened(state: CollectionState, outbox: UUID | None) -> Intent | None:
 
 def _proves_port(store: TargetAuthority) -> VectorStore:
     return store
+
+
+def _allowed(before: Description, operation: DescriptionOperation) -> Description:
+    if isinstance(operation, CreateIndex):
+        check_index_count(before.config, before.payload_schema)
+    return applied(before, operation)

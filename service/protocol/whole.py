@@ -193,13 +193,8 @@ class WholeChanges:
         trouble = Trouble("whole_sweep_failed")
         while True:
             self._work.clear()
-            try:
+            with trouble.contained("whole_sweep_broken"):
                 await self._look()
-                trouble.is_over()
-            except VecferryError as error:
-                trouble.goes_on(error)
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
-                _log.exception("whole_sweep_broken")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._work.wait()

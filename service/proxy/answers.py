@@ -145,6 +145,7 @@ class Answers:
         if call.kind not in {Kind.READ, Kind.SEARCH} or not state.epoch:
             await self.target_app(scope, exchange.replay(), exchange.send)
             return
+        await exchange.body()  # a client sends it once, and the request may be decided anew
         captured = Captured()
         with epochs.collected() as proven:
             await self.target_app(scope, exchange.replay(), captured.send)

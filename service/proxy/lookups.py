@@ -21,8 +21,7 @@ def may_look_elsewhere(call: Call, view: View) -> bool:
     """Say whether a request could look into a collection that not the same stores may answer."""
     if call.kind not in {Kind.SEARCH, Kind.READ} or not call.suffix.startswith(_READERS):
         return False
-    stages = {state.stage for state in view.states.values()} | {view.state("").stage}
-    return Stage.RAMP in stages or len({authority(stage) for stage in stages}) > 1
+    return Stage.RAMP in view.stages or len({authority(stage) for stage in view.stages}) > 1
 
 
 def others(body: bytes, state: CollectionState, view: View) -> dict[str, CollectionState]:

@@ -28,7 +28,7 @@ from service.model.qdrant import (
     VectorInput,
 )
 from service.model.qdrant import SparseVector as SparseInput
-from service.translate.ids import point_id_of
+from service.translate.point_ids import point_id_of
 
 
 def vector_inputs(query: QueryInterface | None) -> Iterator[VectorInput]:

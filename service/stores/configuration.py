@@ -186,8 +186,12 @@ def _updated_sparse(
 
 def _require(name: str, vectors: Container[str]) -> None:
     if name not in vectors:
-        message = f"Not existing vector name error: {name}"
-        raise WrongInput(message)
+        raise unknown_vector(name)
+
+
+def unknown_vector(name: str) -> WrongInput:
+    """Return the error for a vector that the collection does not have."""
+    return WrongInput(f"Not existing vector name error: {name}")
 
 
 def _updated_vector(params: VectorParams, diff: VectorParamsDiff) -> VectorParams:

@@ -26,8 +26,6 @@ from service.translate.paths import parse_path
 from service.translate.rows import Row
 from service.translate.sql import FALSE, TRUE, Argument, Sql, join, negate, sql
 
-__all__ = ["Row", "filter_sql"]
-
 
 def filter_sql(wanted: Filter | None, row: Row, where: str = "filter") -> Sql:
     """Return the condition for a filter; no filter, or one without conditions, is true."""

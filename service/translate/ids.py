@@ -1,20 +1,12 @@
-"""Ids as requests name them; ``has_id`` and ``slice``, the conditions on a point's id."""
+"""``has_id`` and ``slice``: conditions on the point's id."""
 
 from collections.abc import Iterable
 from decimal import Decimal
 
-from service.errors import MalformedBody
-from service.model.ids import PointId, parse_point_id, sorted_keys
+from service.model.ids import sorted_keys
 from service.model.qdrant import Slice
+from service.translate.point_ids import point_id_of
 from service.translate.sql import FALSE, Argument, Sql, sql
-
-
-def point_id_of(value: object) -> PointId:
-    """Return the canonical id of what a request names. Raises ``MalformedBody`` with Qdrant's text."""
-    try:
-        return parse_point_id(value)
-    except ValueError as error:
-        raise MalformedBody(str(error)) from None
 
 
 def has_id(key: Sql, ids: Iterable[object]) -> Sql:

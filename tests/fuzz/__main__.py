@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from service.embedded.postgres import EmbeddedPostgres
 from service.stores.postgres.migrate import migrate
 from tests.fuzz.requests import Request, requests
+from tests.fuzz.right import READS, WRITES
 from tests.fuzz.rounds import Findings, Game
 from tests.fuzz.running import running_rig
 
@@ -35,7 +36,9 @@ def main() -> None:
             postgres.stop()
     _print(findings)
     verdict = "FAILED" if findings.wrong else "OK"
-    print(f"fuzz: {verdict} requests={findings.requests} wrong={len(findings.wrong)} seed={number}")
+    shares = f"reads_200={findings.share(READS):.2f} writes_200={findings.share(WRITES):.2f}"
+    counts = f"requests={findings.requests} {shares} wrong={len(findings.wrong)}"
+    print(f"fuzz: {verdict} {counts} seed={number}")
     sys.exit(bool(findings.wrong))
 
 

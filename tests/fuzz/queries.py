@@ -195,7 +195,17 @@ def _expression(dice: Random, branches: int, depth: int) -> Any:
     )
 
 
-_SCORING = (_nearest, _nearest, _recommend, _discover, _context, _feedback, _mmr, _order_by, _sample)
+_SCORING = (
+    _nearest,
+    _nearest,
+    _recommend,
+    _discover,
+    _context,
+    _feedback,
+    _mmr,
+    _order_by,
+    _sample,
+)
 _MERGING = (_fusion, _fusion, _formula, _formula)
 
 assert SORTED.keys() <= INDEXES.keys()

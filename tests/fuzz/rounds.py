@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import httpx
 
+from tests.fuzz.documented import REFUSED, REFUSED_BY_ENGINE, is_documented, may_differ
 from tests.fuzz.requests import Request
 from tests.fuzz.world import laying_out
 from tests.parity.rig import Rig
@@ -16,9 +17,6 @@ from tests.parity.rig import Rig
 SECONDS = 10.0
 ROUND = 25
 _HEADERS = {"content-type": "application/json"}
-
-_LISTED = (r"\\u0000",)
-"""What may stand in a body whose status differs: characters that Postgres does not hold (docs/limits.md)."""
 
 
 @dataclass(slots=True)
@@ -33,10 +31,20 @@ class Findings:
         """Note the answers to one request."""
         self.requests += 1
         self.statuses[request.operation, subject.status_code] += 1
-        problem = _problem(oracle, subject)
-        if problem is not None and not _is_listed(request):
+        problem = _problem(request, oracle, subject)
+        if problem is not None:
             told = f"{request}\n  qdrant: {_said(oracle)}\n  vecferry: {_said(subject)}"
             self.wrong.setdefault((request.operation, problem), told)
+
+    def share(self, operations: Collection[str]) -> float:
+        """Return how many of the requests for these operations have been answered 200."""
+        counts = [
+            (status, count)
+            for (operation, status), count in self.statuses.items()
+            if operation in operations
+        ]
+        answered = sum(count for status, count in counts if status == HTTPStatus.OK)
+        return answered / max(1, sum(count for _, count in counts))
 
     def __str__(self) -> str:
         return "\n".join(
@@ -79,22 +87,15 @@ async def send(client: httpx.AsyncClient, request: Request) -> httpx.Response:
         return await client.request(request.method, request.path, content=content, headers=_HEADERS)
 
 
-def _problem(oracle: httpx.Response, subject: httpx.Response) -> str | None:
+def _problem(request: Request, oracle: httpx.Response, subject: httpx.Response) -> str | None:
     statuses = oracle.status_code, subject.status_code
-    broken = [
-        status
-        for status in statuses
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+    excused = is_documented(oracle, REFUSED_BY_ENGINE), is_documented(subject, REFUSED)
+    failed = [
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_excused
+        for status, is_excused in zip(statuses, excused, strict=True)
     ]
-    # What one of the two says it cannot do says nothing about the other.
-    if not broken and (HTTPStatus.NOT_IMPLEMENTED in statuses or statuses[0] == statuses[1]):
-        return None
-    return f"{statuses[0]} and {statuses[1]}"
-
-
-def _is_listed(request: Request) -> bool:
-    written = json.dumps(request.body)
-    return any(re.search(pattern, written) for pattern in _LISTED)
+    is_different = statuses[0] != statuses[1] and not any(excused) and not may_differ(request.body)
+    return f"{statuses[0]} and {statuses[1]}" if any(failed) or is_different else None
 
 
 def _said(answer: httpx.Response) -> str:

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from tests.fuzz.documented import DIFFERENT, REFUSED_BY_ENGINE, Documented
 from tests.fuzz.requests import Request, requests
+from tests.fuzz.right import READS, WRITES
 from tests.fuzz.rounds import Game
 from tests.fuzz.running import running_rig
 
 _REQUESTS = 200
+_ANSWERED = 0.5
 
 
 def test_both_systems_refuse_and_answer_alike(session_database_url: str, tmp_path: Path) -> None:
@@ -31,3 +35,12 @@ def test_both_systems_refuse_and_answer_alike(session_database_url: str, tmp_pat
         one()
     assert game.findings.requests >= _REQUESTS // 2
     assert not game.findings.wrong, str(game.findings)
+    # Requests that are only refused try nothing but the refusals.
+    assert game.findings.share(READS) >= _ANSWERED
+    assert game.findings.share(WRITES) >= _ANSWERED
+
+
+@pytest.mark.parametrize("known", [*REFUSED_BY_ENGINE, *DIFFERENT], ids=lambda known: known.pattern)
+def test_what_is_excused_is_documented(known: Documented) -> None:
+    """The sentence that excuses a refusal stands in its page."""
+    assert known.is_written()

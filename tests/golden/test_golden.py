@@ -27,6 +27,7 @@ _COLLECTIONS: dict[str, dict[str, Any]] = {
             "search_allow_exact": False,
             "unindexed_filtering_retrieve": False,
             "upsert_max_batchsize": 1,
+            "max_payload_index_count": 0,
         },
     },
 }

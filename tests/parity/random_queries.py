@@ -82,6 +82,13 @@ class _Query:
         body = self._node(_DEPTH if self.rng.random() < 0.65 else 0, kinds or _ROOTS)
         rng = self.rng
         body.setdefault("limit", 10)
+        if _rule(body) is Rule.ORDERED and rng.random() < 0.3:
+            # Below the root their ties would make the outcome free.
+            order = {
+                "key": rng.choice(("level", "several")),
+                "direction": rng.choice(("asc", "desc")),
+            }
+            body["query"] = {"order_by": order}
         if rng.random() < 0.2 and body.get("query") != {"sample": "random"}:
             body["offset"] = rng.randint(0, 8)
         if rng.random() < 0.3:
@@ -117,7 +124,8 @@ class _Query:
         if rng.random() < 0.35:
             node["filter"] = self.filter()
         if rng.random() < 0.1:
-            node["params"] = rng.choice(({"exact": True}, {"hnsw_ef": 64}, {"exact": False}))
+            node.setdefault("params", {})
+            node["params"] |= rng.choice(({"exact": True}, {"hnsw_ef": 64}, {"exact": False}))
         return node
 
     def filter(self) -> dict[str, Any]:
@@ -166,6 +174,8 @@ class _Query:
                 node["lookup_from"]["vector"] = rng.choice(same)
         if rng.random() < 0.15:
             node["score_threshold"] = self._threshold(using)
+        if using == "idf" and rng.random() < 0.3:
+            node["params"] = {"idf": {"corpus": {"must": [self._condition()]}}}
         return using
 
     def _threshold(self, using: str) -> float:

@@ -1,5 +1,6 @@
 """Failures that repeat: how often they are said."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -40,3 +41,25 @@ def test_what_lasts_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _told(line: Any) -> tuple[str, int]:
     return line["event"], line["times"]
+
+
+def test_a_loop_outlives_what_fails_in_it() -> None:
+    """A store's failure is a trouble, anything else a fault with its trace; only a cancellation gets out."""
+    trouble = Trouble("sweep_failed")
+
+    def go_on(failure: BaseException | None = None) -> None:
+        with trouble.contained("sweep_broken"):
+            if failure is not None:
+                raise failure
+
+    with capture_logs() as said:
+        go_on(TargetUnavailable("away"))
+        go_on(ZeroDivisionError())
+        go_on()
+        with pytest.raises(asyncio.CancelledError):
+            go_on(asyncio.CancelledError())
+    assert [(line["event"], line["log_level"]) for line in said] == [
+        ("sweep_failed", "warning"),
+        ("sweep_broken", "error"),
+        ("sweep_failed_no_more", "info"),
+    ]

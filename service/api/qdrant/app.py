@@ -131,7 +131,8 @@ class QdrantApi:
         if _COLLECTION in names:
             is_new = endpoint.operation == "create_collection"
             check_collection_name(names[_COLLECTION], is_new=is_new)
-        parameters = parse_parameters(request.query_params, endpoint.parameters)
+        query = request.query_params if scope["query_string"] else {}
+        parameters = parse_parameters(query, endpoint.parameters)
         return await endpoint.handle(
             ApiRequest(request, self._store, names, parameters, self._max_body_bytes)
         )

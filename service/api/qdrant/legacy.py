@@ -214,7 +214,7 @@ def _discover(request: _Discover) -> DiscoverQuery | ContextQuery:
         wanted = DiscoverInput.model_construct(target=request.target, context=pairs)
         return DiscoverQuery.model_construct(discover=wanted)
     if not pairs:
-        reason = "target or context must be specified"
+        reason = "target and/or context_pairs must be specified"
         raise BadRequest(reason)
     return ContextQuery.model_construct(context=pairs)
 

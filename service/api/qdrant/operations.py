@@ -33,7 +33,7 @@ from service.model.operations import (
     Selector,
     SetPayload,
 )
-from service.translate.ids import point_id_of
+from service.translate.point_ids import point_id_of
 
 Operations: TypeAlias = tuple[Operation, ...]
 

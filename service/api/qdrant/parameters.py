@@ -7,6 +7,7 @@ from service.errors import InvalidBody, MalformedBody
 from service.model.qdrant import ReadConsistencyType, WriteOrdering
 
 MAX_NAME_LENGTH = 255
+MAX_VECTOR_NAME_LENGTH = 200
 FORBIDDEN = '<>:"/\\|?*\0\x1f'
 
 READ = frozenset({"consistency", "timeout"})
@@ -19,7 +20,8 @@ ALL = READ | WRITE
 
 _QUERY = "query parameters"
 _PATH = "path parameters"
-_NAME = "name"
+_NAME = "collection_name"
+_VECTOR_NAME = "vector_name"
 _TIMEOUT = "timeout"
 _MAX_U64 = 2**64 - 1
 _LONGEST_TIMEOUT = 10 * 365 * 86_400
@@ -49,19 +51,25 @@ def check_collection_name(name: str, *, is_new: bool) -> str:
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         reason = f"value {name} invalid, must be from 1 to {MAX_NAME_LENGTH} characters"
         raise InvalidBody(_NAME, reason, place=_PATH)
-    bad = next((character for character in name if character in FORBIDDEN), None)
-    if is_new and bad is not None:
-        reason = f'collection name cannot contain "{bad}" char'
-        raise InvalidBody(_NAME, reason, place=_PATH)
+    if is_new:
+        _check_characters(name, _NAME, "collection name")
     return name
 
 
 def check_vector_name(name: str) -> str:
     """Return the name of a vector. Raises ``InvalidBody`` for one that Qdrant would not take."""
-    if len(name) > MAX_NAME_LENGTH:
-        reason = f"value {name} invalid, must be from 1 to {MAX_NAME_LENGTH} characters"
-        raise InvalidBody("vector_name", reason, place=_PATH)
+    if len(name.encode()) > MAX_VECTOR_NAME_LENGTH:
+        reason = f"vector name must be at most {MAX_VECTOR_NAME_LENGTH} bytes long"
+        raise InvalidBody(_VECTOR_NAME, reason, place=_PATH)
+    _check_characters(name, _VECTOR_NAME, "vector name")
     return name
+
+
+def _check_characters(name: str, parameter: str, what: str) -> None:
+    # Qdrant reports the first of its list, not of the name.
+    bad = next((character for character in FORBIDDEN if character in name), None)
+    if bad is not None:
+        raise InvalidBody(parameter, f'{what} cannot contain "{bad}" char', place=_PATH)
 
 
 def parse_parameters(query: Mapping[str, str], known: frozenset[str] = ALL) -> Parameters:

@@ -25,7 +25,7 @@ from service.api.qdrant.reasons import one_reason
 from service.errors import MalformedBody
 from service.model.qdrant import Filter, PayloadSelectorExclude, PayloadSelectorInclude
 from service.translate.datetimes import parse_datetime
-from service.translate.ids import point_id_of
+from service.translate.point_ids import point_id_of
 
 Type: TypeAlias = object
 """A type as annotations write it: a class, a union, a list of something."""

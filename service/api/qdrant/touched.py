@@ -16,7 +16,7 @@ from service.api.qdrant.reading import (
     required_list,
 )
 from service.model.ids import PointId
-from service.translate.ids import point_id_of
+from service.translate.point_ids import point_id_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from service.model.ids import PointId
 from service.model.operations import UpdateVectors, Upsert
 from service.model.points import Payload, Point, SparseVector, Vectors, VectorValue
 from service.model.qdrant import Filter, ShardKeySelector, UpdateMode
-from service.translate.ids import point_id_of
+from service.translate.point_ids import point_id_of
 
 
 class _Options(BaseModel):

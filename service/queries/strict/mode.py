@@ -16,7 +16,9 @@ from service.errors import BadRequest
 from service.model.operations import (
     ByFilter,
     CreateIndex,
+    CreateVector,
     DeleteIndex,
+    DeleteVector,
     Operation,
     UpdateVectors,
     Upsert,
@@ -114,7 +116,10 @@ class StrictMode:
                 _check_limit(len(points), limits.upsert_max_batchsize, "update limit")
                 _check_vectors(limits, [vectors for _, vectors in points])
                 cost = len(points)
-            case CreateIndex() | DeleteIndex():
+            case CreateIndex():
+                check_index_count(config, schema)
+                return
+            case DeleteIndex() | CreateVector() | DeleteVector():
                 return
             case _:
                 selector = getattr(operation, "selector", None)
@@ -122,6 +127,17 @@ class StrictMode:
                     allows = limits.unindexed_filtering_update
                     _check_filter(limits, schema, selector.filter, allows=allows)
         self.rates.take(collection, "Write", limits.write_rate_limit, cost)
+
+
+def check_index_count(config: CreateCollection, schema: Schema) -> None:
+    """Raise ``BadRequest`` for a payload index when there are as many as there may be, even for one of them."""
+    limits = _limits(config)
+    most = None if limits is None else limits.max_payload_index_count
+    if most is not None and len(schema) >= most:
+        raise strict_error(
+            f"Collection already has the maximum number of payload indices ({most})",
+            "Please delete an existing index before creating a new one.",
+        )
 
 
 def check_points_count(config: CreateCollection, points: int) -> None:

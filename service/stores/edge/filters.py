@@ -37,7 +37,7 @@ from service.model.qdrant import (
     ValuesCount,
 )
 from service.stores.edge.booleans import BooleanMatches
-from service.translate.ids import point_id_of
+from service.translate.point_ids import point_id_of
 
 
 def engine_filter(

@@ -5,7 +5,6 @@ from typing import Any, assert_never
 
 import qdrant_edge as edge
 
-from service.errors import WrongInput
 from service.model.operations import (
     ByFilter,
     ByIds,
@@ -30,7 +29,7 @@ from service.model.qdrant import (
     SparseVectorNameConfig,
     VectorNameConfig,
 )
-from service.stores.configuration import VectorSpec
+from service.stores.configuration import VectorSpec, unknown_vector
 from service.stores.edge.booleans import BooleanMatches
 from service.stores.edge.config import multivector_config
 from service.stores.edge.enums import engine_enum
@@ -51,7 +50,7 @@ def check(operation: Operation, specs: Mapping[str, VectorSpec]) -> None:
         case DeleteVectors(names=names):
             for name in names:
                 if name not in specs:
-                    raise WrongInput(f"Not existing vector name error: {name}")
+                    raise unknown_vector(name)
         case _:
             return
 

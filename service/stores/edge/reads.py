@@ -31,7 +31,7 @@ from service.stores.edge.values import (
     our_record,
 )
 from service.stores.payload_schema import index_info
-from service.translate.ids import point_id_of
+from service.translate.point_ids import point_id_of
 
 _SCROLL_LIMIT = 10
 _FACET_LIMIT = 10

@@ -7,7 +7,6 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as edge
 
-from service.errors import WrongInput
 from service.model.ids import PointId, parse_point_id
 from service.model.points import (
     UNNAMED,
@@ -19,7 +18,8 @@ from service.model.points import (
     VectorValue,
 )
 from service.model.qdrant import PayloadSelectorExclude, PayloadSelectorInclude
-from service.stores.configuration import VectorKind, VectorSpec
+from service.stores.configuration import VectorSpec, unknown_vector
+from service.stores.vector_checks import check_vector, named
 
 
 def check_vectors(vectors: Vectors, specs: Mapping[str, VectorSpec]) -> None:
@@ -29,23 +29,8 @@ def check_vectors(vectors: Vectors, specs: Mapping[str, VectorSpec]) -> None:
     """
     for name, value in vectors.items():
         if name not in specs:
-            raise WrongInput(f"Not existing vector name error: {name}")
-        _check_vector(name, value, specs[name])
-
-
-def _check_vector(name: str, value: VectorValue, spec: VectorSpec) -> None:
-    if isinstance(value, SparseVector):
-        if spec.kind is not VectorKind.SPARSE:
-            raise WrongInput("Conversion between sparse and regular vectors failed")
-        return
-    if value.ndim != 1 and spec.kind is not VectorKind.MULTI:
-        raise WrongInput("Conversion between multi and regular vectors failed")
-    if spec.kind is VectorKind.SPARSE:
-        raise WrongInput("Conversion between sparse and regular vectors failed")
-    if value.shape[-1] != spec.size or not value.size:
-        whose = f" for vector '{name}'" if name else ""
-        got = value.shape[-1] if value.size else 0
-        raise WrongInput(f"Vector dimension error: expected dim: {spec.size}, got {got}{whose}")
+            raise unknown_vector(name)
+        check_vector(specs[name], value, named(name))
 
 
 def engine_vector(value: VectorValue) -> Any:

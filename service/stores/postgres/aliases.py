@@ -10,8 +10,7 @@ from service.model.qdrant import AliasOperations
 from service.stores.alias_rules import changed_aliases, refuse_alias_name
 from service.stores.postgres import catalog
 from service.stores.postgres.database import Connection
-
-_LOCK = "SELECT pg_advisory_xact_lock(1986356591)"
+from service.stores.postgres.locks import Single, lock_single
 
 _ALL = """
     SELECT a.name, c.name AS collection
@@ -38,7 +37,7 @@ _COPY = """
 
 async def lock(connection: Connection) -> None:
     """Let nobody else change aliases until the transaction ends."""
-    await connection.execute(_LOCK)
+    await lock_single(connection, Single.ALIASES)
 
 
 async def load(connection: Connection) -> dict[str, str]:

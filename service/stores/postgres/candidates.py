@@ -8,7 +8,8 @@ prepared statement whose limit is unknown is planned anew each time, which takes
 from dataclasses import dataclass
 
 from service.queries.leaves import Selection
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.conditions import FilterCondition
 from service.stores.postgres.distances import (
     distance,
     indexed_distance,
@@ -16,7 +17,8 @@ from service.stores.postgres.distances import (
     metric,
 )
 from service.stores.postgres.plan import Graph
-from service.stores.postgres.selecting import key_conditions
+from service.stores.postgres.selecting import key_conditions, planned_for
+from service.stores.postgres.vector_tables import VectorTable
 from service.translate.sql import TRUE, Argument, Sql, join, number, sql
 
 _RERANKED = 2
@@ -25,22 +27,25 @@ _RERANKED = 2
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search of one vector table; ``query`` is in stored form, ``filter`` a condition on the point ``p``."""
+    """A search of one vector table; ``query`` is in stored form."""
 
     tables: CollectionTables
     vector: VectorTable
     query: Argument
-    filter: Sql
+    condition: FilterCondition
     selection: Selection
     proof: Sql = TRUE
     """A condition without columns that is tested before anything is read."""
 
     @property
-    def is_plain(self) -> bool:
-        """Whether its statement has no argument but the vector."""
-        asked = self.selection
-        is_whole = asked.among is None and not asked.excluded and not asked.offset
-        return is_whole and self.filter is TRUE and asked.score_threshold is None
+    def filter(self) -> Sql:
+        """The filter as a condition on the point ``p``."""
+        return self.condition.sql
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether another search may have the same statement: only few name the points to look at or to leave out."""
+        return self.selection.among is None and not self.selection.excluded
 
     @property
     def depth(self) -> int:
@@ -67,7 +72,7 @@ def by_scan(search: Search) -> Sql:
         " WHERE ",
         search.proof,
         " AND ",
-        _condition(search, search.filter),
+        _condition(search, planned_for(search.filter)),
         " ORDER BY (",
         near,
         ") + 0, v.key LIMIT ",

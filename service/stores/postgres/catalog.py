@@ -20,10 +20,8 @@ from service.stores.configuration import vector_params, vector_specs
 from service.stores.postgres.database import Connection
 from service.stores.postgres.vector_tables import VectorTable, vector_definition
 from service.stores.vector_names import with_vector, without_vector
-from service.translate.filters import Row
+from service.translate.rows import Row
 from service.translate.sql import Identifier, Sql, sql
-
-__all__ = ["CollectionTables", "VectorTable"]
 
 MAX_DIMENSIONS = 16_000
 _HELD = (Datatype.FLOAT32, Datatype.FLOAT16, Datatype.UINT8)
@@ -62,6 +60,8 @@ class CollectionTables:
     """Another one after every change of what is said above."""
     epoch: int | None = None
     """The epoch of its stage when it was looked up; none for a collection that has no stage."""
+    identity: object = field(init=False, default_factory=object, compare=False, repr=False)
+    """Of this very description: what was derived from it may be kept under it."""
 
     @property
     def row(self) -> Row:

@@ -3,15 +3,17 @@
 It decides how fast an answer comes, never what it is: nobody has to be told when it is out of date.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.stores.postgres import rows
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 from service.stores.postgres.hnsw import has_index
 from service.stores.postgres.kept import Kept
+from service.stores.postgres.vector_tables import VectorTable
 from service.translate.sql import Argument, Sql, sql
 
 _SECONDS = 30.0
@@ -21,7 +23,7 @@ _SAMPLED_ROWS = 1_000.0
 _SAMPLED_PAGES = 40.0
 
 _RELATION = """
-    SELECT c.reltuples, pg_relation_size(c.oid) / current_setting('block_size')::int AS pages
+    SELECT c.reltuples, coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int AS pages
     FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass($1)
 """
 
@@ -52,15 +54,25 @@ class Estimates:
             self._indexed.put(key, known)
         return known
 
-    async def share(self, conn: Connection, tables: CollectionTables, wanted: Sql) -> Share:
-        """Return how much of the collection matches the condition, from a sample of 1,000 points or more."""
-        text, arguments = wanted.render()
-        key = f"{tables.id} {text} {arguments}"
+    async def share(
+        self, conn: Connection, tables: CollectionTables, wanted: Sql, digest: str | None = None
+    ) -> Share:
+        """Return how much of the collection matches the condition, from a sample of 1,000 points or more.
+
+        ``digest`` is that of the condition (:func:`digest_of`), where it is known already.
+        """
+        key = f"{tables.id} {digest or digest_of(wanted)}"
         known = self._shares.get(key)
         if known is None:
             known = await _sampled(conn, tables, wanted)
             self._shares.put(key, known)
         return known
+
+
+def digest_of(condition: Sql) -> str:
+    """Return what tells a condition with its arguments from others, however many points it names."""
+    text, arguments = condition.render()
+    return hashlib.sha256(f"{text} {arguments}".encode()).hexdigest()
 
 
 async def _sampled(conn: Connection, tables: CollectionTables, wanted: Sql) -> Share:

@@ -11,7 +11,7 @@ from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 from service.stores.postgres.indexed_values import FieldValues, ValueKind, field_values, index_on
 from service.stores.postgres.reads import refuse_shard_key
-from service.translate.filters import filter_sql
+from service.stores.postgres.selecting import matching
 from service.translate.sql import TRUE, Argument, Sql, join, sql
 
 _COUNTED = frozenset({ValueKind.KEYWORD, ValueKind.UUID, ValueKind.BOOL})
@@ -28,7 +28,7 @@ async def facet(
     refuse_shard_key(request.shard_key)
     kind = _kind(tables, request.key)
     limit = LIMIT if request.limit is None else request.limit
-    condition = sql(proof, " AND ", filter_sql(request.filter, tables.row))
+    condition = sql(proof, " AND ", matching(tables, request.filter))
     parts = field_values(tables, request.key, kind, condition)
     found = await rows.fetch(conn, _statement(parts, limit))
     if kind is ValueKind.UUID:

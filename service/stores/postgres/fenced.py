@@ -40,7 +40,7 @@ class FencedPgStore:
         async def fence(
             connection: Connection, tables: CollectionTables, keys: Sequence[bytes]
         ) -> None:
-            held.extend(keys)
+            held[:] = keys
             intent = Intent(
                 outbox or owner, tables.id, state.epoch, Side.SOURCE, owed=True,
                 keys=tuple(keys), cause=type(operation).__name__, collection=collection,

@@ -43,13 +43,8 @@ class GraphKeeper:
         trouble = Trouble("vector_indexes_unread")
         while True:
             await asyncio.sleep(self._look_seconds)
-            try:
+            with trouble.contained("vector_indexes_broken"):
                 await self.look()
-                trouble.is_over()
-            except VecferryError as error:
-                trouble.goes_on(error)
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
-                _log.exception("vector_indexes_broken")
 
     async def look(self) -> None:
         """Build what is missing in every collection that is not being copied."""

@@ -6,10 +6,11 @@ import structlog
 
 from service.errors import ConfigurationError
 from service.stores.configuration import hnsw_config
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.distances import index_expression, is_indexable
 from service.stores.postgres.index_builds import DAY_SECONDS, Built, alone, without_limits
+from service.stores.postgres.vector_tables import VectorTable
 from service.translate.sql import Identifier, Sql, number, sql
 
 log = structlog.get_logger()

@@ -57,13 +57,8 @@ class IndexKeeper:
         trouble = Trouble("payload_indexes_unread")
         while True:
             self._wake.clear()
-            try:
+            with trouble.contained("payload_indexes_broken"):
                 await self.look()
-                trouble.is_over()
-            except VecferryError as error:
-                trouble.goes_on(error)
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the loop
-                _log.exception("payload_indexes_broken")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._look_seconds):
                     await self._wake.wait()

@@ -5,14 +5,14 @@ its conditions, fails where the catalogue says something else by now: then it is
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from service import epochs
-from service.errors import VecferryError
+from service.errors import StoreError, VecferryError
 from service.model.points import Page
 from service.model.qdrant import NearestQuery, QueryRequest, RecommendQuery, RecommendStrategy
 from service.stores.postgres import rows
@@ -68,12 +68,17 @@ class Known:
         return answer
 
 
-async def until_there(read: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Read again where a table was dropped between the look into the catalogue and the read."""
+async def until_there(attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Read or write anew where a table was dropped between the look into the catalogue and that."""
     for _ in range(_ATTEMPTS - 1):
-        with suppress(asyncpg.UndefinedTableError):
-            return await read()
-    return await read()
+        try:
+            return await attempt()
+        except asyncpg.UndefinedTableError:
+            pass
+        except StoreError as error:
+            if not isinstance(error.__cause__, asyncpg.UndefinedTableError):
+                raise
+    return await attempt()
 
 
 def is_one_search(request: QueryRequest) -> bool:

@@ -10,7 +10,8 @@ from service.model.queries import ByVector, Nearest
 from service.queries.leaves import Selection
 from service.stores.postgres import rows
 from service.stores.postgres.candidates import Search, by_graph, by_scan
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.conditions import FilterCondition, filter_condition
 from service.stores.postgres.database import Connection
 from service.stores.postgres.distances import metric
 from service.stores.postgres.estimates import Estimates
@@ -25,9 +26,8 @@ from service.stores.postgres.plan import (
 )
 from service.stores.postgres.ranked import hits, ranked
 from service.stores.postgres.shapes import Shape, shape
+from service.stores.postgres.vector_tables import VectorTable
 from service.stores.postgres.vectors import stored, vector_table
-from service.translate.filters import filter_sql
-from service.translate.indexed import is_served
 from service.translate.sql import TRUE, Argument, Identifier, Sql
 
 
@@ -67,7 +67,7 @@ def search_of(
         tables=tables,
         vector=table,
         query=Argument(stored(table, wanted.scoring.vector)),
-        filter=filter_sql(selection.filter, tables.row),
+        condition=filter_condition(tables, selection.filter),
         selection=selection,
         proof=proof,
     )
@@ -91,9 +91,9 @@ async def chosen(conn: Connection, search: Search, estimates: Estimates) -> Plan
         return Scan(Reason.NO_INDEX)
     if plan is not None:
         return plan
-    share = await estimates.share(conn, search.tables, search.filter)
-    served = is_served(selection.filter, search.tables.row)
-    return by_share(question, share.matching, share.points, is_served=served)
+    condition = search.condition
+    share = await estimates.share(conn, search.tables, condition.sql, condition.digest)
+    return by_share(question, share.matching, share.points, is_served=condition.is_served)
 
 
 def statement(search: Search, plan: Plan, answer: Shape) -> Sql:
@@ -111,24 +111,29 @@ def statement(search: Search, plan: Plan, answer: Shape) -> Sql:
 async def _run(
     conn: Connection, search: Search, plan: Plan, answer: Shape
 ) -> list[Mapping[str, Any]]:
-    if not search.is_plain:
+    if not search.is_usual:
         return await rows.fetch(conn, statement(search, plan, answer))
-    text = _plain_text(_Plain.of(search, plan, answer))
-    found: list[Mapping[str, Any]] = await conn.fetch(text, search.query.value)
+    usual = _prepared(_Form.of(search, plan, answer))
+    values = list(usual.values)
+    values[usual.at] = search.query.value
+    found: list[Mapping[str, Any]] = await conn.fetch(usual.text, *values)
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Plain:
-    """What the text of a plain search's statement depends on: all but the vector that it is for."""
+class _Form:
+    """What a usual search's statement depends on: all but the vector that it is for."""
 
     points: Identifier
     vector: VectorTable
     limit: int
+    offset: int
+    threshold: float | None
     plan: Plan
     has_payload: bool
     read: tuple[VectorTable, ...] | None
     proof: tuple[object, ...]
+    condition: FilterCondition
     example: Search = field(compare=False)
     answer: Shape = field(compare=False)
 
@@ -137,18 +142,32 @@ class _Plain:
         return cls(
             points=search.tables.points,
             vector=search.vector,
-            limit=search.depth,
+            limit=search.selection.limit,
+            offset=search.selection.offset,
+            threshold=search.selection.score_threshold,
             plan=plan,
             has_payload=answer.payload is not None,
             read=answer.vectors,
             proof=search.proof.parts,
+            condition=search.condition,
             example=search,
             answer=answer,
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A statement with its values, of which the one ``at`` this place is the vector."""
+
+    text: str
+    values: tuple[object, ...]
+    at: int
+
+
 # Putting a statement together costs more than the rest of a search does on our side.
 @lru_cache(maxsize=1024)
-def _plain_text(form: _Plain) -> str:
-    text, _ = statement(form.example, form.plan, form.answer).render()
-    return text
+def _prepared(form: _Form) -> _Prepared:
+    example = form.example
+    text, values = statement(example, form.plan, form.answer).render()
+    at = next(at for at, value in enumerate(values) if value is example.query.value)
+    return _Prepared(text, tuple(values), at)

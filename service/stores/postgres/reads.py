@@ -22,14 +22,13 @@ from service.model.qdrant import (
 from service.model.queries import ByField
 from service.queries.defaults import LIMIT
 from service.queries.leaves import Selection
-from service.stores.postgres import ordered, rows
+from service.stores.postgres import ordered, rows, selecting
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 from service.stores.postgres.jsontext import exact
-from service.stores.postgres.selecting import selected
 from service.stores.postgres.shapes import Shape, shape
 from service.translate.filters import filter_sql
-from service.translate.ids import point_id_of
+from service.translate.point_ids import point_id_of
 from service.translate.sql import TRUE, Argument, Sql, join, sql
 
 _SCORE = 1.0
@@ -75,7 +74,7 @@ async def scroll(
     with_payload = True if request.with_payload is None else request.with_payload
     wanted = shape(tables, with_payload, request.with_vector)
     limit = LIMIT if request.limit is None else request.limit
-    matches = sql(proof, " AND ", filter_sql(request.filter, tables.row))
+    matches = sql(proof, " AND ", selecting.matching(tables, request.filter))
     if request.order_by is not None:
         if request.offset is not None:
             raise WrongInput(_OFFSET_REFUSED)
@@ -107,7 +106,7 @@ async def count(
         " AS p WHERE NOT p.deleted AND ",
         proof,
         " AND ",
-        filter_sql(request.filter, tables.row),
+        selecting.matching(tables, request.filter),
     )
     [row] = await rows.fetch(conn, statement)
     return int(row["n"])
@@ -123,7 +122,9 @@ async def by_id(conn: Connection, tables: CollectionTables, selection: Selection
         Argument(selection.limit),
         "::bigint",
     )
-    return _hits(await _select(conn, tables, wanted, selected(tables, selection), tail), wanted)
+    return _hits(
+        await _select(conn, tables, wanted, selecting.selected(tables, selection), tail), wanted
+    )
 
 
 async def at_random(conn: Connection, tables: CollectionTables, selection: Selection) -> list[Hit]:
@@ -134,7 +135,7 @@ async def at_random(conn: Connection, tables: CollectionTables, selection: Selec
         "p.key IN (SELECT p.key FROM ",
         tables.points,
         " AS p WHERE NOT p.deleted AND ",
-        selected(tables, selection),
+        selecting.selected(tables, selection),
         " ORDER BY random() OFFSET ",
         Argument(selection.offset),
         "::bigint LIMIT ",

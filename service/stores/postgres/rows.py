@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 from service.model.ids import encode_key
 from service.model.points import Payload, Point
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 from service.stores.postgres.vector_rows import deleted, written
+from service.stores.postgres.vector_tables import VectorTable
 from service.stores.postgres.vectors import StoredVector, prepared
 from service.translate.sql import Argument, Sql, sql
 

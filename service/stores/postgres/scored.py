@@ -14,7 +14,7 @@ from service.model.queries import ByVector, Nearest, VectorScoring
 from service.queries.leaves import Selection
 from service.stores.configuration import VectorKind
 from service.stores.postgres import rows
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.custom_scores import custom_score
 from service.stores.postgres.database import Connection
 from service.stores.postgres.distances import metric
@@ -25,6 +25,7 @@ from service.stores.postgres.shapes import Shape, shape
 from service.stores.postgres.similarity import dense_similarity, max_similarity, single
 from service.stores.postgres.sparse import overlaps
 from service.stores.postgres.sparse_plan import goes_by_points
+from service.stores.postgres.vector_tables import VectorTable
 from service.stores.postgres.vectors import Row, StoredVector, stored, vector_table
 from service.translate.filters import filter_sql
 from service.translate.sql import TRUE, Argument, Sql, join, number, sql

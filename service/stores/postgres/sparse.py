@@ -9,8 +9,9 @@ from service.model.ids import encode_key
 from service.model.points import SparseVector
 from service.model.qdrant import Filter, IdfCorpusParams, SearchParams
 from service.queries.leaves import Selection
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.similarity import single
+from service.stores.postgres.vector_tables import VectorTable
 from service.translate.filters import filter_sql
 from service.translate.sql import Argument, Sql, number, sql
 

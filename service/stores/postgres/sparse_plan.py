@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from service.model.points import SparseVector
 from service.queries.leaves import Selection
 from service.stores.postgres import rows
-from service.stores.postgres.catalog import CollectionTables, VectorTable
+from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 from service.stores.postgres.estimates import Estimates
+from service.stores.postgres.vector_tables import VectorTable
 from service.translate.filters import filter_sql
 from service.translate.indexed import is_served
 from service.translate.sql import Argument, number, sql

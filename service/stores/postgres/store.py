@@ -124,7 +124,9 @@ class PgStore:
             case CreateIndex() | DeleteIndex() | CreateVector() | DeleteVector():
                 return UpdateResult(await self._describe(collection, operation))
             case _:
-                pass
+                return await until_there(lambda: self._write(collection, operation))
+
+    async def _write(self, collection: str, operation: Operation) -> UpdateResult:
         async with self._database.transaction() as conn:
             # A hook that fences the write holds the control row, which every drop takes before the collection's
             # own: to hold that one first would be the way round in which the two wait for each other.
@@ -160,6 +162,10 @@ class PgStore:
     async def _describe(self, collection: str, operation: DescriptionOperation) -> int:
         async with self._database.transaction() as conn:
             tables = await catalog.get_for_update(conn, collection)
+            if self._strict is not None:
+                self._strict.check_write(
+                    tables.name, tables.config, tables.payload_schema, operation
+                )
             before = await descriptions.of_tables(conn, tables)
             await descriptions.write(conn, tables, applied(before, operation))
             number = await rows.next_version(conn)

@@ -15,9 +15,10 @@ from service.errors import WrongInput
 from service.model.points import FloatArray, SparseVector, Vectors, VectorValue
 from service.model.qdrant import Datatype, Distance
 from service.queries.similarity import normalised
-from service.stores.configuration import VectorKind
+from service.stores.configuration import VectorKind, unknown_vector
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.vector_tables import VectorTable
+from service.stores.vector_checks import check_vector, named
 
 Row: TypeAlias = Vector | HalfVector
 """A dense vector, or one of a multivector, as the driver takes it."""
@@ -44,7 +45,7 @@ def prepared(
         name: stored(
             vector_table(tables, name),
             value,
-            whose=f" for vector '{name}'" if name else "",
+            whose=named(name),
             copied=copied,
         )
         for name, value in vectors.items()
@@ -56,8 +57,7 @@ def vector_table(tables: CollectionTables, name: str) -> VectorTable:
     try:
         return tables.vectors[name]
     except KeyError:
-        message = f"Not existing vector name error: {name}"
-        raise WrongInput(message) from None
+        raise unknown_vector(name) from None
 
 
 def stored(
@@ -65,29 +65,15 @@ def stored(
 ) -> StoredVector:
     """Return one vector as it is stored and searched for. Raises ``WrongInput`` for one that does not fit.
 
-    ``whose`` ends the text of a wrong dimension: Qdrant names the vector when it writes, not when it searches.
+    ``whose`` is that of :func:`check_vector`.
     """
-    if isinstance(value, SparseVector) != (table.kind is VectorKind.SPARSE):
-        what = "multi" if isinstance(value, np.ndarray) and value.ndim != 1 else "sparse"
-        message = f"Conversion between {what} and regular vectors failed"
-        raise WrongInput(message)
+    check_vector(table.spec, value, whose)
     if isinstance(value, SparseVector):
         return _sparse(value)
     convert = _conversion(table, copied=copied)
     if table.kind is VectorKind.DENSE:
-        if value.ndim != 1:
-            raise WrongInput("Conversion between multi and regular vectors failed")
-        _check_size(table, value, whose)
         return convert(value)
-    _check_size(table, value, whose)
     return tuple(convert(row) for row in np.atleast_2d(value))
-
-
-def _check_size(table: VectorTable, value: FloatArray, whose: str) -> None:
-    got = value.shape[-1] if value.size else 0
-    if got != table.size:
-        message = f"Vector dimension error: expected dim: {table.size}, got {got}{whose}"
-        raise WrongInput(message)
 
 
 def _conversion(table: VectorTable, *, copied: bool) -> Callable[[FloatArray], Row]:

@@ -23,6 +23,7 @@ from service.protocol.whole_log import (
 from service.stages import Side, Stage, authority, mirrors
 from service.stores.postgres import aliases, catalog, control_rows, descriptions, leftovers
 from service.stores.postgres.database import Connection, Database
+from service.stores.postgres.locks import Single, lock_single
 
 _COLUMNS = "id, name, generation, behind, replaces, cause, vectors"
 
@@ -58,7 +59,6 @@ _HOLD_ONE = """
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))"
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, $2))"
 _SALT = 0x76656366  # apart from the locks of ids
-_ALIASES = "SELECT pg_advisory_xact_lock(1986356592)"
 
 _ATTEMPTS = """
     SELECT EXISTS (
@@ -173,7 +173,7 @@ class PostgresWhole:
             if not ignore_attempts and await connection.fetchval(_ATTEMPTS, given_up):
                 return Ended.ATTEMPTED
             # An alias that moves is of two collections: what is read of one must not undo what was done for the other.
-            await connection.execute(_ALIASES)
+            await lock_single(connection, Single.ALIASES_OF_SOURCE)
             vectors = frozenset(each for row in held.values() for each in row["vectors"])
             anew = Anew(bool(given_up), vectors)
             await impose(await descriptions.read(connection, name), anew)

@@ -12,6 +12,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from service.config import Settings
+from service.control.state import CollectionState
 from service.errors import Refusal, StaleEpoch
 from service.proxy.answers import Answers
 from service.proxy.exchange import Exchange
@@ -264,6 +265,31 @@ async def test_a_stage_that_keeps_changing_is_a_503_to_retry(
         answer = await here.client.post("/collections/c/points/count", json={})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert attempts == 3
+
+
+async def test_a_read_that_is_decided_anew_still_has_its_body(
+    settings: MakeSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client sends it once; the first attempt may have been answered by Postgres already."""
+    attempts = 0
+    is_owing = Answers._is_owing
+
+    async def stale_at_first(answers: Answers, state: CollectionState) -> bool:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise StaleEpoch
+        return await is_owing(answers, state)
+
+    monkeypatch.setattr(Answers, "_is_owing", stale_at_first)
+    async with wired(settings(qdrant_url=NOWHERE)) as here:
+        await PostgresControl(database).adopt_target("c", CONFIG, actor="test")
+        await here.instance.plane.refresh()
+        async with asyncio.timeout(10):
+            answer = await here.client.post(
+                "/collections/c/points/scroll", json={"filter": {"must": [{"has_id": [1]}]}}
+            )
+    assert (answer.status_code, attempts) == (200, 1), answer.text
 
 
 async def test_a_fault_of_ours_is_a_500_without_a_stack_trace(

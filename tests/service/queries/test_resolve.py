@@ -261,9 +261,7 @@ NO_QUERY = (
     "A query is needed to merge the prefetches. Can't have prefetches without defining a query."
 )
 WEIGHTS = "Validation failed: RRF weights length (2) does not match number of prefetches (1)"
-MIDPOINT = (
-    "Validation failed: Linear decay midpoint should be in the range [0.0, 1.0], got 2.0."
-)
+MIDPOINT = "Validation failed: Linear decay midpoint should be in the range [0.0, 1.0], got 2."
 NO_POSITIVES = "Validation failed: Positive vectors should not be empty with `average` strategy"
 NO_SCORE = (
     "A query is needed to use the score_threshold. "

@@ -16,7 +16,8 @@ from service.model.ids import encode_key
 from service.model.points import Payload
 from service.model.qdrant import Filter
 from service.stores.postgres.database import Database
-from service.translate.filters import Row, filter_sql
+from service.translate.filters import filter_sql
+from service.translate.rows import Row
 from service.translate.sql import TRUE, Argument, join, sql
 from tests.service.translate import engine, random_filters
 

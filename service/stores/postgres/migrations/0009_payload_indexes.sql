@@ -16,6 +16,13 @@ CREATE FUNCTION vecferry.token_hashes(tokens text[]) RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(SELECT hashtext(token) FROM unnest(tokens) AS given(token));
 
+-- What is given. The planner knows the result where it knows the argument; where it plans for any, it takes it to be dear.
+CREATE FUNCTION vecferry.is_planned_for(given boolean) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 1e12 AS $$
+BEGIN
+    RETURN given;
+END $$;
+
 -- True, or an error where a collection's name or alias does not stand for this row of the catalogue (its id and `xmin`),
 -- or its stage has another epoch.
 CREATE FUNCTION vecferry.check_unchanged(wanted text, expected bigint, stamp text, epoch bigint) RETURNS boolean

@@ -71,8 +71,23 @@ def test_a_bad_name_is_422(api: Api) -> None:
     status, text = api.error("PUT", "/collections/a%3Ab", {})
     assert status == 422
     assert text == (
-        'Validation error in path parameters: [name: collection name cannot contain ":" char]'
+        'Validation error in path parameters: [collection_name: collection name cannot contain ":" char]'
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a%3Ab", 'vector name cannot contain ":" char'),
+        ("%7C%3C", 'vector name cannot contain "<" char'),
+        ("%C3%9F" * 101, "vector name must be at most 200 bytes long"),
+    ],
+)
+def test_a_bad_name_of_a_vector_is_422(api: Api, name: str, reason: str) -> None:
+    """Counted are bytes, and told is the first of the forbidden characters, not of the name."""
+    path = f"/collections/c/vectors/{name}"
+    text = f"Validation error in path parameters: [vector_name: {reason}]"
+    assert api.error("DELETE", path) == (422, text)
 
 
 def test_aliases_are_empty(api: Api) -> None:

@@ -127,7 +127,7 @@ def test_groups(model: Any, body: Any) -> None:
             {"strategy": "sum_scores"},
             "At least one positive or negative vector ID required with this strategy",
         ),
-        (DiscoverRequest, {"context": []}, "target or context must be specified"),
+        (DiscoverRequest, {"context": []}, "target and/or context_pairs must be specified"),
     ],
 )
 def test_nothing_to_compare_with(model: Any, body: Any, text: str) -> None:

@@ -6,15 +6,13 @@ import pytest
 
 from service.api.qdrant.reading import as_object, loads, required, required_list
 from service.errors import MalformedBody
-from service.translate.ids import point_id_of
 
 
 def test_what_is_there_is_returned() -> None:
-    """Values of the right kind come back as they are, ids in their one spelling."""
+    """Values of the right kind come back as they are."""
     fields = as_object(loads(b'{"ids": [1], "none": null}'))
     assert required_list(fields, "ids") == [1]
     assert required(fields, "none") is None
-    assert point_id_of("{00000000-0000-0000-0000-00000000000A}")[-2:] == "0a"  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +22,6 @@ def test_what_is_there_is_returned() -> None:
         (lambda: as_object([], ("a", 0)), "a[0]: expected an object"),
         (lambda: required({}, "x", ("a",)), "a: missing field `x`"),
         (lambda: required_list({"x": 1}, "x"), "x: expected a list"),
-        (lambda: point_id_of(1.0), "value 1.0 is not a valid point ID"),
     ],
 )
 def test_what_is_not_is_named(read: Callable[[], object], text: str) -> None:

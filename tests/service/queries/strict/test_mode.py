@@ -7,13 +7,22 @@ import pytest
 
 from service.api.parsing import parse
 from service.errors import BadRequest, RateLimited
-from service.model.operations import ByFilter, Delete, Operation, UpdateVectors, Upsert
+from service.model.operations import (
+    ByFilter,
+    CreateIndex,
+    Delete,
+    DeleteIndex,
+    Operation,
+    UpdateVectors,
+    Upsert,
+)
 from service.model.points import UNNAMED, Point, SparseVector
 from service.model.qdrant import (
     CountRequest,
     CreateCollection,
     FacetRequest,
     Filter,
+    HnswConfigDiff,
     PointRequest,
     QueryGroupsRequest,
     QueryRequest,
@@ -24,6 +33,7 @@ from service.queries.strict.mode import Asked, StrictMode, asked, check_points_c
 from service.queries.strict.rates import Rates
 
 VECTORS = {"vectors": {"size": 2, "distance": "Dot"}}
+IDS = {"must": [{"has_id": [1, 2]}]}
 CITY = {"must": [{"key": "city", "match": {"value": "Berlin"}}]}
 
 
@@ -141,7 +151,7 @@ def _refusal(config: CreateCollection, request: Any, schema: Any = None) -> str:
         (
             {"filter_max_conditions": 1},
             QueryRequest,
-            {"filter": {"must": [{"nested": {"key": "a", "filter": CITY}}, CITY]}},
+            {"filter": {"must": [{"nested": {"key": "a", "filter": {"must": [CITY, CITY]}}}]}},
             (
                 "Filter condition limit reached (2 > 1). "
                 "Help: Reduce the amount of conditions of your filter."
@@ -161,6 +171,12 @@ def _refusal(config: CreateCollection, request: Any, schema: Any = None) -> str:
                 'Index required but not found for "city" of one of the following types: [keyword]. '
                 "Help: Create an index for this key or use a different filter."
             ),
+        ),
+        (
+            {"condition_max_size": 1},
+            CountRequest,
+            {"filter": {"must_not": [{"nested": {"key": "a", "filter": IDS}}]}},
+            "Condition size limit reached (2 > 1). Help: Reduce the size of your condition.",
         ),
         (
             {"condition_max_size": 2},
@@ -197,6 +213,23 @@ def test_an_index_that_serves_the_condition_allows_it(schema: Any, condition: An
     StrictMode().check_read("c", config, schema, request)
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"key": "city", "match": {"substring": "erl"}},
+        {"must": [{"key": "city", "match": {"substring": "erl"}}]},
+        {"nested": {"key": "a", "filter": {"must": {"key": "city", "match": {"substring": "e"}}}}},
+    ],
+)
+def test_no_index_serves_a_substring(condition: Any) -> None:
+    """It is refused at any depth, by strict mode without any limit."""
+    request = parse(CountRequest, {"filter": {"should": [condition]}})
+    text = _refusal(_config({}), request, {"city": "keyword"})
+    assert text.startswith(
+        'Bad request: Substring matching is not allowed, used for "city": it scans'
+    )
+
+
 def test_an_index_without_the_capability_does_not() -> None:
     """An integer index that was made for ranges only."""
     config = _config({"unindexed_filtering_retrieve": False})
@@ -214,6 +247,9 @@ def test_a_search_that_no_index_serves() -> None:
     search["filter"] = {"must": [{"key": "t", "match": {"value": "x"}}]}
     tenant = {"t": {"type": "keyword", "is_tenant": True}}
     StrictMode().check_read("c", config, tenant, parse(QueryRequest, search))
+    config.hnsw_config = HnswConfigDiff(m=0, payload_m=0)
+    text = _refusal(config, parse(QueryRequest, search), tenant)
+    assert "vector indexing is disabled (hnsw_config.m = 0 and hnsw_config.payload_m = 0)" in text
     rescoring = {"prefetch": {"query": {"order_by": "n"}}, "query": [1, 0]}
     StrictMode().check_read("c", config, {}, parse(QueryRequest, rescoring))
 
@@ -263,6 +299,14 @@ def test_what_only_the_edge_knows() -> None:
             (
                 'Index required but not found for "city" of one of the following types: [keyword]. '
                 "Help: Create an index for this key or use a different filter."
+            ),
+        ),
+        (
+            {"max_payload_index_count": 0},
+            CreateIndex("k", "keyword"),
+            (
+                "Collection already has the maximum number of payload indices (0). "
+                "Help: Please delete an existing index before creating a new one."
             ),
         ),
         (
@@ -341,6 +385,15 @@ def test_what_a_read_costs(model: Any, body: Any, tokens: int) -> None:
     strict = StrictMode(Rates(lambda: 0.0))
     strict.check_read("c", _config({"read_rate_limit": 10}), {}, parse(model, body))
     assert strict.rates.buckets["c", "Read"].tokens == 10 - tokens
+
+
+def test_a_collection_has_as_many_payload_indexes_as_it_may() -> None:
+    """The next one is refused; removing one is not, nor is one that still fits."""
+    config, strict = _config({"max_payload_index_count": 2}), StrictMode()
+    strict.check_write("c", config, {"a": "keyword"}, CreateIndex("b", "keyword"))
+    strict.check_write("c", config, {"a": "keyword", "b": "text"}, DeleteIndex("a"))
+    with pytest.raises(BadRequest, match=r"payload indices \(2\)"):
+        strict.check_write("c", config, {"a": "keyword", "b": "text"}, CreateIndex("a", "text"))
 
 
 def test_what_a_write_costs() -> None:

@@ -25,7 +25,7 @@ from service.model.qdrant import (
 )
 from service.model.queries import ByVector, Nearest
 from service.queries.leaves import Selection
-from service.stores.postgres import catalog, hnsw, rows
+from service.stores.postgres import catalog, hnsw, plan, rows
 from service.stores.postgres.candidates import Search
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database, Limits
@@ -34,6 +34,7 @@ from service.stores.postgres.nearest import chosen, nearest, search_of, statemen
 from service.stores.postgres.plan import Graph, Plan, Reason, Scan
 from service.stores.postgres.shapes import Shape
 from service.stores.postgres.store import PgStore
+from service.translate.sql import sql
 
 _POINTS = 2_000
 _SIZE = 16
@@ -149,14 +150,19 @@ async def test_a_deep_search_is_never_short(own: Indexed, limit: int) -> None:
     assert not {hit.id for hit in best} & {hit.id for hit in found}
 
 
-async def test_an_index_that_gives_up_is_not_the_answer(indexed: Indexed) -> None:
+async def test_an_index_that_gives_up_is_not_the_answer(
+    indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where what matches lies far from the query, and was taken for half of all, the scan finds it."""
+    # In a collection this small the least walk would reach every point.
+    monkeypatch.setattr(plan, "_LEAST_WALK", 1)
     far = tuple(hit.id for hit in (await indexed.searched(limit=_POINTS))[-30:])
     selection = Selection(limit=10, filter=Filter(must=[HasIdCondition(has_id=list(far))]))
-    impatient = statement(await indexed.search(selection), Graph(Reason.MANY, 40, 50), _BARE)
-    assert len(await rows.fetch(indexed.conn, impatient)) < 10
     wrong = Mock(Estimates, is_indexed=AsyncMock(return_value=True))
     wrong.share = AsyncMock(return_value=Share(100_000_000, 0.5))
+    search = await indexed.search(selection)
+    impatient = statement(search, await chosen(indexed.conn, search, wrong), _BARE)
+    assert len(await rows.fetch(indexed.conn, impatient)) < 10
     wanted = ByVector(Nearest(_QUERY))
     found = await nearest(indexed.conn, await indexed.tables(), wanted, selection, wrong)
     assert [hit.id for hit in found] == list(far[:10])
@@ -207,9 +213,9 @@ async def test_the_plan_is_what_the_planner_does(indexed: Indexed) -> None:
         assert "_hnsw" not in scan
 
 
-async def _explained(indexed: Indexed, wanted: Filter | None, plan: Plan) -> str:
+async def _explained(indexed: Indexed, wanted: Filter | None, way: Plan) -> str:
     search = await indexed.search(Selection(limit=10, filter=wanted))
-    text, arguments = statement(search, plan, _BARE).render()
+    text, arguments = statement(search, way, _BARE).render()
     return "\n".join(row[0] for row in await indexed.conn.fetch("EXPLAIN " + text, *arguments))
 
 
@@ -229,8 +235,20 @@ async def test_the_way_that_is_chosen(
     indexed: Indexed, selection: Selection, reason: Reason
 ) -> None:
     """Request and data decide."""
-    plan = await chosen(indexed.conn, await indexed.search(selection), Estimates())
-    assert plan.reason is reason
+    choice = await chosen(indexed.conn, await indexed.search(selection), Estimates())
+    assert choice.reason is reason
+
+
+async def test_settings_are_those_of_the_plan(indexed: Indexed) -> None:
+    """They are in force when the index is read."""
+    set_as_planned = sql(
+        "current_setting('hnsw.ef_search') = '321' AND current_setting('hnsw.max_scan_tuples') = '4321'"
+        " AND current_setting('hnsw.iterative_scan') = 'relaxed_order'"
+    )
+    wanted = ByVector(Nearest(_QUERY))
+    search = search_of(await indexed.tables(), wanted, Selection(limit=10), set_as_planned)
+    for way, count in ((Graph(Reason.MANY, 321, 4_321), 10), (Graph(Reason.MANY, 100, 2_000), 0)):
+        assert len(await rows.fetch(indexed.conn, statement(search, way, _BARE))) == count
 
 
 async def test_settings_end_with_the_statement(indexed: Indexed) -> None:
@@ -243,8 +261,8 @@ async def test_settings_end_with_the_statement(indexed: Indexed) -> None:
 async def test_an_invalid_index_is_built_anew(own: Indexed) -> None:
     """What a stopped build left behind is neither used nor in the way."""
     await _invalidate(own)
-    plan = await chosen(own.conn, await own.search(Selection(limit=10)), Estimates())
-    assert plan.reason is Reason.NO_INDEX
+    choice = await chosen(own.conn, await own.search(Selection(limit=10)), Estimates())
+    assert choice.reason is Reason.NO_INDEX
     assert await own.store.build_indexes(own.name) == [""]
     assert await own.store.build_indexes(own.name) == []
     assert (await own.store.collection_info(own.name)).indexed_vectors_count == _POINTS

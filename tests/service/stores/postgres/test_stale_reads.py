@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from service import epochs
-from service.errors import CollectionNotFound
-from service.model.operations import CreateIndex, CreateVector, Upsert
+from service.errors import CollectionNotFound, WrongInput
+from service.model.operations import CreateIndex, CreateVector, DeleteVector, Upsert
 from service.model.points import Point
 from service.model.qdrant import (
     CountRequest,
@@ -120,3 +120,28 @@ async def test_a_collection_that_goes_during_a_read_is_not_there(
 
     with patch.object(catalog, "get", dropped), pytest.raises(CollectionNotFound):
         await read(store)
+
+
+async def test_a_vector_that_goes_during_a_write_is_not_there(
+    store: PgStore, other: PgStore
+) -> None:
+    """The write knew the vector when it looked at the catalogue."""
+    config = DenseVectorNameConfig(dense=DenseVectorConfig(size=2, distance=Distance.DOT))
+    await store.apply(NAME, CreateVector("later", config), wait=True)
+    look = catalog.get
+
+    async def removed(conn: Connection, name: str) -> catalog.CollectionTables:
+        tables = await look(conn, name)
+        await other.apply(name, DeleteVector("later"), wait=True)
+        return tables
+
+    async def unfenced(*_: object) -> None:
+        pass
+
+    vectors = {"": np.ones(2, np.float32), "later": np.ones(2, np.float32)}
+    writer = PgStore(store._database, on_write=unfenced)
+    with (
+        patch.object(catalog, "get", removed),
+        pytest.raises(WrongInput, match="Not existing vector name error: later"),
+    ):
+        await writer.apply(NAME, Upsert([Point(2, vectors, {})]), wait=True)
