@@ -18,7 +18,7 @@ from tests.fuzz.queries import (
 )
 from tests.fuzz.world import IDS, INDEXES, PLAIN
 
-_FACETED = ("k", "n", "u")
+_FACETED = ("k", "n")
 _GROUPED = ("k", "n", "s", "a[].n", "missing")
 
 

@@ -3,16 +3,21 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 import httpx
 
 from tests.fuzz.documented import REFUSED, REFUSED_BY_ENGINE, is_documented, may_differ
 from tests.fuzz.requests import Request
-from tests.fuzz.world import laying_out
+from tests.fuzz.right import READS, WRITES
+from tests.fuzz.world import INDEXES, NAMED, PLAIN, laying_out, refilling
+from tests.parity.asks import Answer, Ask
+from tests.parity.compare import difference
 from tests.parity.rig import Rig
+from tests.service.translate.random_filters import is_contested
 
 SECONDS = 10.0
 ROUND = 25
@@ -36,6 +41,10 @@ class Findings:
             told = f"{request}\n  qdrant: {_said(oracle)}\n  vecferry: {_said(subject)}"
             self.wrong.setdefault((request.operation, problem), told)
 
+    def note(self, request: Request, problem: str) -> None:
+        """Note a change after which the points differ."""
+        self.wrong.setdefault((request.operation, "points differ"), f"{request}\n  {problem}")
+
     def share(self, operations: Collection[str]) -> float:
         """Return how many of the requests for these operations have been answered 200."""
         counts = [
@@ -54,30 +63,64 @@ class Findings:
 
 @dataclass(slots=True)
 class Game:
-    """Requests one after the other; the world is laid out anew before every ``ROUND`` of them."""
+    """Requests one after the other, the points compared after every change of them.
+
+    The points are written anew before every ``ROUND`` of requests, and whenever they may have become different; the
+    whole world when more than points was changed.
+    """
 
     both: Rig
     findings: Findings = field(default_factory=Findings)
-    left: int = 0
+    _left: int = 0
+    _is_whole: bool = False
 
     async def play(self, request: Request) -> None:
         """Send one request to both systems and judge the answers."""
-        if not self.left:
-            await self._lay_out()
-            self.left = ROUND
-        oracle, subject = (
-            await send(self.both.oracle, request),
-            await send(self.both.subject, request),
-        )
+        if not self._left:
+            await self._send_all(refilling() if self._is_whole else laying_out())
+            self._left, self._is_whole = ROUND, True
+        oracle, subject = await self._both(request)
         self.findings.judge(request, oracle, subject)
-        # After a change that only one of them has made, nothing is the same any more.
-        self.left = self.left - 1 if oracle.status_code == subject.status_code else 0
+        self._left -= 1
+        if request.operation in READS:
+            return
+        if request.operation not in WRITES:
+            is_changed = request.method != "GET" and oracle.status_code == HTTPStatus.OK
+            self._is_whole = self._is_whole and not is_changed
+            self._left = self._left if self._is_whole else 0
+        elif oracle.status_code == subject.status_code == HTTPStatus.OK:
+            await self._compare_points(request)
+        else:
+            # One that fails half way has changed some points, in Qdrant.
+            self._left = 0
 
-    async def _lay_out(self) -> None:
-        for method, path, body in laying_out():
-            for client in (self.both.oracle, self.both.subject):
-                answer = await send(client, Request("lay_out", method, path, body))
+    async def _compare_points(self, request: Request) -> None:
+        if request.operation == "create_field_index":
+            self._left, self._is_whole = 0, False
+            return
+        if is_contested(request.body, INDEXES) or may_differ(request.body):
+            self._left = 0
+            return
+        body = {"limit": 100, "with_payload": True, "with_vector": True}
+        for name in (NAMED, PLAIN):
+            ask = Ask("POST", f"/collections/{name}/points/scroll", body)
+            answers = await self._both(Request("compare", ask.method, ask.path, body))
+            different = difference(ask, *map(_decoded, answers))
+            if different is not None:
+                self._left = 0
+                self.findings.note(request, different)
+
+    async def _both(self, request: Request) -> tuple[httpx.Response, httpx.Response]:
+        return await send(self.both.oracle, request), await send(self.both.subject, request)
+
+    async def _send_all(self, asked: Iterator[tuple[str, str, Any]]) -> None:
+        for method, path, body in asked:
+            for answer in await self._both(Request("lay_out", method, path, body)):
                 assert answer.status_code == HTTPStatus.OK, answer.text
+
+
+def _decoded(answer: httpx.Response) -> Answer:
+    return Answer(answer.status_code, answer.json())
 
 
 async def send(client: httpx.AsyncClient, request: Request) -> httpx.Response:

@@ -33,7 +33,8 @@ INDEXES = {
     "g": "geo",
     "u": "uuid",
 }
-"""The payload indexes of both collections. The fields ``n``, ``p`` and ``t`` can be sorted by."""
+"""The payload indexes. In both collections ``n``, ``p`` and ``t`` can be sorted by, ``k`` and ``n`` counted."""
+_OF_BOTH = ("k", "n", "p", "t")
 
 IDS: list[Any] = [1, 2, 3, 4, 2**64 - 1, UUID_ONE]
 """The points of both collections."""
@@ -101,15 +102,26 @@ def _payload(at: int) -> dict[str, Any]:
     }
 
 
+def _indexes(name: str) -> list[tuple[str, str]]:
+    return [(path, schema) for path, schema in INDEXES.items() if name == NAMED or path in _OF_BOTH]
+
+
 def laying_out() -> Iterator[tuple[str, str, Any]]:
     """Give the requests, as method, path and body, that make the world anew."""
     for name in (MADE, NAMED, PLAIN):
         yield "DELETE", f"/collections/{name}", None
     for name, config in _COLLECTIONS.items():
         yield "PUT", f"/collections/{name}", config
-        for path, schema in INDEXES.items():
+        for path, schema in _indexes(name):
             index = {"field_name": path, "field_schema": schema}
             yield "PUT", f"/collections/{name}/index?wait=true", index
-        yield "PUT", f"/collections/{name}/points?wait=true", {"points": _points(name)}
+    yield from refilling()
     alias = {"create_alias": {"collection_name": NAMED, "alias_name": ALIAS}}
     yield "POST", "/collections/aliases", {"actions": [alias]}
+
+
+def refilling() -> Iterator[tuple[str, str, Any]]:
+    """Give the requests that make the points anew."""
+    for name in _COLLECTIONS:
+        yield "POST", f"/collections/{name}/points/delete?wait=true", {"filter": {}}
+        yield "PUT", f"/collections/{name}/points?wait=true", {"points": _points(name)}

@@ -44,8 +44,9 @@ class Search:
 
     @property
     def is_usual(self) -> bool:
-        """Whether another search may have the same statement: only few name the points to look at or to leave out."""
-        return self.selection.among is None and not self.selection.excluded
+        """Whether another search may have the same statement; none that names the points to take or to leave out."""
+        names_points = self.selection.among is not None or bool(self.selection.excluded)
+        return self.condition.is_kept and not names_points
 
     @property
     def depth(self) -> int:

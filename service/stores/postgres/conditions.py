@@ -4,7 +4,7 @@ Applications ask with the same filters over and over, and to look one up by its 
 to translate it. What is kept belongs to one description of a collection and is not found under another.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from service.model.qdrant import Filter
@@ -27,6 +27,8 @@ class FilterCondition:
     """Indexes find the points that match."""
     digest: str
     """What tells it from other conditions."""
+    is_kept: bool = True
+    """It may come again; what is kept under another one is never found."""
 
 
 _NONE = FilterCondition(TRUE, is_served=False, digest="")
@@ -37,9 +39,9 @@ def filter_condition(tables: CollectionTables, wanted: Filter | None) -> FilterC
     if wanted is None:
         return _NONE
     text = wanted.model_dump_json(exclude_none=True)
-    # An infinite bound is written as null, in whichever direction.
+    # An infinite number is written as null, whichever of the two it is.
     if len(text) > _LONGEST_KEPT or ":null" in text:
-        return _translated(tables, wanted)
+        return replace(_translated(tables, wanted), is_kept=False)
     return _kept(_Key(tables.identity, text, tables, wanted))
 
 

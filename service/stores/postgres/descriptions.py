@@ -4,7 +4,7 @@ from typing import assert_never
 
 from service.model.operations import CreateVector, DeleteVector
 from service.protocol.description import Description, vector_name_changes
-from service.stores.postgres import aliases, catalog
+from service.stores.postgres import aliases, catalog, reconfiguring
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 
@@ -28,10 +28,10 @@ async def write(connection: Connection, tables: CollectionTables, after: Descrip
     for operation in vector_name_changes(after.config, tables.config):
         match operation:
             case CreateVector(name, config):
-                tables = await catalog.add_vector(connection, tables, name, config)
+                tables = await reconfiguring.add_vector(connection, tables, name, config)
             case DeleteVector(name):
-                tables = await catalog.remove_vector(connection, tables, name)
+                tables = await reconfiguring.remove_vector(connection, tables, name)
             case _:
                 assert_never(operation)
-    await catalog.update(connection, tables.id, after.config)
+    await reconfiguring.update(connection, tables.id, after.config)
     await catalog.describe(connection, tables.id, after.payload_schema)

@@ -31,31 +31,42 @@ def overlaps(
     that match its filter; no others are found then.
     """
     products = sql("sum(e.weight::double precision * a.weight)")
-    columns = (
-        sql(", ", products, " FILTER (WHERE a.example = ", number(at), ") AS s", number(at))
-        for at, _ in enumerate(asked)
+    columns = sql(
+        *(
+            sql(", ", products, " FILTER (WHERE a.example = ", number(at), ") AS s", number(at))
+            for at, _ in enumerate(asked)
+        )
     )
     entries = _entries(tables, table, asked, selection.params)
     if by_points:
-        return sql(
-            "WITH a AS MATERIALIZED (",
-            entries,
-            "), m AS MATERIALIZED (SELECT p.key FROM ",
-            _matching(tables, selection.filter, "filter"),
-            ") SELECT m.key",
-            *columns,
-            # OFFSET keeps the planner, who takes a filter for less selective than it is, to one look-up at a time.
-            " FROM m CROSS JOIN a CROSS JOIN LATERAL (SELECT e.weight FROM ",
-            table.postings,
-            " AS e WHERE e.dim = a.dim AND e.key = m.key OFFSET 0) AS e GROUP BY m.key",
-        )
+        matching = _matching(tables, selection.filter, "filter")
+        return _of_points(table, columns, entries, matching)
+    return _of_dimensions(table, columns, entries, selection)
+
+
+def _of_points(table: VectorTable, columns: Sql, entries: Sql, matching: Sql) -> Sql:
+    return sql(
+        "WITH a AS MATERIALIZED (",
+        entries,
+        "), m AS MATERIALIZED (SELECT p.key FROM ",
+        matching,
+        ") SELECT m.key",
+        columns,
+        # OFFSET keeps the planner, who takes a filter for less selective than it is, to one look-up at a time.
+        " FROM m CROSS JOIN a CROSS JOIN LATERAL (SELECT e.weight FROM ",
+        table.postings,
+        " AS e WHERE e.dim = a.dim AND e.key = m.key OFFSET 0) AS e GROUP BY m.key",
+    )
+
+
+def _of_dimensions(table: VectorTable, columns: Sql, entries: Sql, selection: Selection) -> Sql:
     among = sql()
     if selection.among is not None:
         keys = Argument([encode_key(point_id) for point_id in selection.among])
         among = sql(" AND e.key = ANY(", keys, "::bytea[])")
     return sql(
         "SELECT e.key",
-        *columns,
+        columns,
         " FROM (",
         entries,
         ") AS a JOIN ",

@@ -43,6 +43,7 @@ from service.stores.postgres import (
     hnsw,
     leftovers,
     reads,
+    reconfiguring,
     rows,
     schema,
     writes,
@@ -103,7 +104,7 @@ class PgStore:
         """Change what is echoed; an index keeps the parameters that it was built with."""
         async with self._database.transaction() as conn:
             tables = await catalog.get_for_update(conn, name)
-            await catalog.update(conn, tables.id, updated(tables.config, request))
+            await reconfiguring.update(conn, tables.id, updated(tables.config, request))
         return True
 
     async def delete_collection(self, name: str) -> bool:

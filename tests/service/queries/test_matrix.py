@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 import pytest_asyncio
+from qdrant_client import QdrantClient, models
 
 from service.model.operations import Upsert
 from service.model.points import Point, SparseVector
@@ -97,3 +98,37 @@ async def test_sparse_points_have_only_neighbours_that_share_an_index(store: PgS
 async def test_no_point_has_an_unknown_vector(store: PgStore) -> None:
     """So there is no matrix, and no error either."""
     assert await _matrix(store, using="other") == Matrix([], [])
+
+
+def _local_client() -> QdrantClient:
+    """The client's own engine with the same points: the second oracle, since Qdrant's engine has no matrix."""
+    client = QdrantClient(":memory:")
+    params = models.VectorParams(size=2, distance=models.Distance.EUCLID)
+    client.create_collection(NAME, vectors_config=params)
+    points = [_line(number) for number in range(POINTS) if number % 4]
+    client.upsert(
+        NAME,
+        [
+            models.PointStruct(
+                id=point.id, vector=np.asarray(point.vectors[""]).tolist(), payload=point.payload
+            )
+            for point in points
+        ],
+    )
+    return client
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_all_pairs_are_those_of_the_clients_own_engine(store: PgStore) -> None:
+    """With a sample as large as the collection nothing is left to chance but who is last among equals."""
+    with_local = _local_client().search_matrix_pairs(
+        NAME,
+        limit=3,
+        sample=1000,
+        query_filter=models.Filter.model_validate(_below(POINTS)),
+    )
+    ours = await _matrix(store, filter=_below(POINTS), sample=1000, limit=3)
+    # The points lie on a line, a whole number apart.
+    assert sorted((one.a, round(one.score)) for one in ours.neighbours) == sorted(
+        (pair.a, round(pair.score)) for pair in with_local.pairs
+    )

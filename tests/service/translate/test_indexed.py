@@ -70,6 +70,8 @@ conditions = st.one_of(
     st.tuples(st.just("geo"), st.builds(dict, geo_bounding_box=boxes())),
     st.tuples(st.just("geo"), st.builds(dict, geo_radius=circles)),
     st.tuples(st.just("geo"), st.builds(dict, geo_polygon=rings)),
+    # Several tests in one condition are alternatives.
+    st.tuples(st.just("geo"), st.builds(dict, geo_bounding_box=boxes(), geo_radius=circles)),
     st.tuples(
         st.just("uuid"),
         st.one_of(
@@ -167,6 +169,21 @@ def test_a_prefilter_drops_what_does_not_match(
     assert database.outcomes([drops], sql("false"), pre) == {(False, False)}
     assert is_served(Filter(must=[condition]), row)
     assert not is_served(Filter(must_not=[condition]), row)
+
+
+def test_alternatives_in_one_condition_have_no_prefilter(database: Evaluating) -> None:
+    """A place in the circle matches, though it is not in the box."""
+    box = {"top_left": {"lon": 50, "lat": 51}, "bottom_right": {"lon": 51, "lat": 50}}
+    circle = {"center": {"lon": 0, "lat": 0}, "radius": 9}
+    condition = FieldCondition.model_validate(
+        {"key": "a", "geo_bounding_box": box, "geo_radius": circle}
+    )
+    row = row_with("a", "geo")
+    assert prefilter(row, condition) is None
+    exact = field_sql(condition, row, "filter")
+    inside = {"a": {"lon": 0, "lat": 0}}
+    assert database.outcomes([inside], exact, sql("true")) == {(True, True)}
+    assert not is_served(Filter(must=[condition]), row)
 
 
 @pytest.mark.parametrize(

@@ -146,3 +146,15 @@ async def test_a_removed_vectors_table_goes_when_nobody_holds_it(
     await leftovers.clear(database)
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT to_regclass($1) IS NULL", table)
+
+
+async def test_a_collection_goes_only_between_changes_of_aliases(
+    store: PgStore, database: Database
+) -> None:
+    """An alias that is being made for it would else stand for nothing."""
+    async with asyncio.TaskGroup() as tasks, database.transaction() as changing:
+        await aliases.lock(changing)
+        gone = tasks.create_task(store.delete_collection("c"))
+        await asyncio.sleep(0.3)
+        assert not gone.done()
+    assert gone.result()

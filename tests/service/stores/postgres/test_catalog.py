@@ -20,7 +20,7 @@ from service.model.qdrant import (
     VectorParams,
 )
 from service.stores.configuration import vector_params
-from service.stores.postgres import catalog, leftovers
+from service.stores.postgres import catalog, leftovers, reconfiguring
 from service.stores.postgres.catalog import refuse_unsupported
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.store import PgStore
@@ -93,21 +93,21 @@ async def test_vectors_come_and_go(database: Database) -> None:
             conn, "things", CreateCollection.model_validate({"vectors": {"b": _DENSE, "c": _DENSE}})
         )
         kept = made.vectors["c"]
-        added = await catalog.add_vector(conn, made, "a", _dense_config(3))
+        added = await reconfiguring.add_vector(conn, made, "a", _dense_config(3))
         assert added.vectors["c"] == kept
         assert added.config.vectors == {
             **vector_params(made.config),
             "a": VectorParams(size=3, distance=Distance.COSINE),
         }
-        assert await catalog.add_vector(conn, added, "a", _dense_config(3)) is added
+        assert await reconfiguring.add_vector(conn, added, "a", _dense_config(3)) is added
         with pytest.raises(WrongInput, match="already exists with a different configuration"):
-            await catalog.add_vector(conn, added, "a", _dense_config(4))
-        left = await catalog.remove_vector(conn, added, "b")
+            await reconfiguring.add_vector(conn, added, "a", _dense_config(4))
+        left = await reconfiguring.remove_vector(conn, added, "b")
         assert left.vectors.keys() == {"a", "c"}
         assert left.vectors["c"] == kept
         sparse = SparseVectorNameConfig(sparse=SparseVectorConfig(modifier=Modifier.IDF))
-        last = await catalog.add_vector(conn, left, "b", sparse)
-        assert await catalog.remove_vector(conn, last, "nobody") is last
+        last = await reconfiguring.add_vector(conn, left, "b", sparse)
+        assert await reconfiguring.remove_vector(conn, last, "nobody") is last
         assert last.vectors["b"].spec.has_idf
         assert await _tables(conn) == {
             *("points_1", "vectors_1_1", "vectors_1_2", "vectors_1_3", "postings_1_3")
@@ -128,7 +128,7 @@ async def test_a_vector_that_is_something_else_now_has_new_tables(database: Data
     )
     async with database.transaction() as conn:
         made = await catalog.create(conn, "things", before)
-        await catalog.update(conn, made.id, after)
+        await reconfiguring.update(conn, made.id, after)
         assert await _tables(conn) == {"points_1", "vectors_1_1", "postings_1_1", "vectors_1_2"}
         changed = await catalog.get(conn, "things")
         assert changed.vectors["a"].size == 3
@@ -144,7 +144,9 @@ async def test_a_vector_goes_after_the_writes_that_hold_the_collection(database:
 
     async def remove() -> None:
         async with database.transaction() as conn:
-            await catalog.remove_vector(conn, await catalog.get_for_update(conn, "things"), "a")
+            await reconfiguring.remove_vector(
+                conn, await catalog.get_for_update(conn, "things"), "a"
+            )
 
     async with asyncio.TaskGroup() as tasks, database.transaction() as conn:
         await catalog.get_shared(conn, "things")

@@ -71,10 +71,25 @@ async def test_what_was_measured_is_kept_for_a_while(conn: Connection) -> None:
     assert await estimates.share(conn, tables, every) is not first
 
 
-async def test_a_vector_without_an_index_has_none(conn: Connection) -> None:
-    """No row in the catalogue of indexes is an answer, too, and kept."""
-    tables = await catalog.get(conn, NAME)
-    assert not await Estimates().is_indexed(conn, tables.vectors[""])
+async def test_an_index_is_noticed_after_a_while(session_database_url: str) -> None:
+    """That there is none is kept as well; then it is looked for again."""
+    now = [0.0]
+    estimates = Estimates(seconds=30, clock=lambda: now[0])
+    database = await Database.open(session_database_url)
+    store = PgStore(database, index_min_rows=1)
+    params = VectorParams(size=1, distance=Distance.DOT)
+    await store.create_collection("small", CreateCollection(vectors=params))
+    await store.apply("small", Upsert([Point(1, {"": np.ones(1, np.float32)}, {})]), wait=True)
+    async with database.connection() as conn:
+        vector = (await catalog.get(conn, "small")).vectors[""]
+        assert not await estimates.is_indexed(conn, vector)
+        assert await store.build_indexes("small") == [""]
+        now[0] = 29.0
+        assert not await estimates.is_indexed(conn, vector)
+        now[0] = 31.0
+        assert await estimates.is_indexed(conn, vector)
+    await store.delete_collection("small")
+    await database.close()
 
 
 def _below(bound: float) -> Filter:

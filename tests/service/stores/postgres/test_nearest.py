@@ -204,6 +204,24 @@ async def test_a_threshold_is_strict(indexed: Indexed, is_exact: bool) -> None:
     assert [hit.id for hit in passing] == [hit.id for hit in best[1:5]]
 
 
+async def test_a_kept_statement_searches_for_the_vector_at_hand(indexed: Indexed) -> None:
+    """Searches that differ in the vector alone share a statement; those that differ in more do not."""
+    vectors = np.random.default_rng(3).standard_normal((3, _SIZE)).astype(np.float32)
+    wanted = [Filter(must=[FieldCondition(key="n", range=Range(lt=lt))]) for lt in (40, 80)]
+    selections: list[dict[str, Any]] = [
+        {"filter": wanted[0]},
+        {"filter": wanted[1]},
+        {"filter": wanted[1], "offset": 3},
+    ]
+    for _ in range(2):
+        for vector in vectors:
+            first, second, later = [await indexed.searched(vector, **one) for one in selections]
+            among = await indexed.searched(vector, among=tuple(range(40)))
+            assert [hit.id for hit in first] == [hit.id for hit in among]
+            assert [hit.id for hit in second[3:]] == [hit.id for hit in later[:7]]
+            assert first != second
+
+
 async def test_the_plan_is_what_the_planner_does(indexed: Indexed) -> None:
     """The index is read when it was chosen, and only then, whatever is thought of the filter."""
     for wanted in (None, below(10), below(1_900)):

@@ -77,6 +77,12 @@ def test_the_breadth_follows_the_request(depth: int, asked: int | None, ef: int)
     assert plan.ef == ef
 
 
+def test_the_graph_gives_up_after_ten_times_what_is_expected() -> None:
+    """But walks 2,000 points at least."""
+    plans = [settled(Question(depth=depth)) for depth in (10, 500)]
+    assert [plan.walk for plan in plans if isinstance(plan, Graph)] == [2_000, 5_000]
+
+
 @given(
     depth=st.integers(1, MOST_EF - 1),
     share=st.floats(0, 1),

@@ -94,6 +94,36 @@ def test_the_stored_form_is_the_engines(shard: edge.EdgeShard, components: list[
         assert ours.tolist() == pytest.approx(theirs, rel=relative, abs=absolute), name
 
 
+def test_what_was_read_from_a_store_is_not_normalised_again() -> None:
+    """Rounded to float16 it has another length than 1, and would change."""
+    table = VectorTable("v", Identifier(("s", "vectors_1_0")), _SPECS["float16_Cosine"], "public")
+    random = np.random.default_rng(1).standard_normal((200, 4)).astype(np.float32)
+    changed = 0
+    for vector in random:
+        kept = _held(table, vector)
+        assert np.array_equal(_held(table, kept, copied=True), kept)
+        changed += not np.array_equal(_held(table, kept), kept)
+    assert changed
+
+
+def _held(table: VectorTable, value: FloatArray, *, copied: bool = False) -> FloatArray:
+    kept = stored(table, value, copied=copied)
+    assert isinstance(kept, HalfVector)
+    held = loaded(table, kept.to_binary())
+    assert isinstance(held, np.ndarray)
+    return held
+
+
+@pytest.mark.parametrize("kind", [VectorKind.DENSE, VectorKind.MULTI])
+def test_a_wrong_size_is_refused(kind: VectorKind) -> None:
+    """Of every row; the vector is named where it is written."""
+    spec = VectorSpec(kind, 4, Distance.DOT)
+    table = VectorTable("v", Identifier(("s", "vectors_1_0")), spec, "public")
+    shape = 3 if kind is VectorKind.DENSE else (2, 3)
+    with pytest.raises(WrongInput, match=r"expected dim: 4, got 3 for vector 'v'$"):
+        stored(table, np.ones(shape, np.float32), whose=" for vector 'v'")
+
+
 def _is_too_large(value: FloatArray) -> bool:
     """Say whether a component is infinite as float16, which pgvector refuses."""
     return bool((np.abs(value) >= 65_520).any())
