@@ -5,6 +5,7 @@ transaction. With the control tables it is taken after the revision's row.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from service.model.qdrant import AliasOperations
 from service.stores.alias_rules import changed_aliases, refuse_alias_name
@@ -59,29 +60,41 @@ async def refuse_name(connection: Connection, name: str) -> None:
     refuse_alias_name(name, await load(connection))
 
 
-async def change(connection: Connection, actions: Sequence[AliasOperations]) -> set[str]:
-    """Carry out the actions, all or none; return the collections that got or lost an alias.
+@dataclass(frozen=True, slots=True)
+class AliasChange:
+    """What a list of actions comes to: the new collection of each alias that differs, ``None`` where it goes."""
+
+    differing: Mapping[str, str | None]
+    collections: frozenset[str]
+    """Which collections get or lose an alias."""
+
+
+async def planned(connection: Connection, actions: Sequence[AliasOperations]) -> AliasChange:
+    """Say what the actions come to, and lock the aliases until it is carried out.
 
     Raises ``CollectionNotFound``, ``CollectionExists`` and ``AliasNotFound``.
     """
     await lock(connection)
     before = await load(connection)
     after = changed_aliases(before, actions, set(await catalog.names(connection)))
-    differing = [
-        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
-    ]
-    await _put(connection, after, differing)
-    return {aliases[name] for name in differing for aliases in (before, after) if name in aliases}
+    differing = {
+        name: after.get(name)
+        for name in before.keys() | after.keys()
+        if before.get(name) != after.get(name)
+    }
+    touched = (
+        aliases[name] for name in differing for aliases in (before, after) if name in aliases
+    )
+    return AliasChange(differing, frozenset(touched))
 
 
-async def _put(
-    connection: Connection, after: Mapping[str, str], differing: Collection[str]
-) -> None:
-    gone = [name for name in differing if name not in after]
+async def carry_out(connection: Connection, change: AliasChange) -> None:
+    """Write what was planned. The new rows hold their collections' rows: control rows must be locked before."""
+    gone = [name for name, collection in change.differing.items() if collection is None]
     await connection.execute("DELETE FROM vecferry.aliases WHERE name = ANY ($1::text[])", gone)
-    for name in differing:
-        if name in after:
-            await connection.execute(_PUT, name, after[name])
+    for name, collection in change.differing.items():
+        if collection is not None:
+            await connection.execute(_PUT, name, collection)
 
 
 async def copy(connection: Connection, collection_id: int, names: Collection[str]) -> None:

@@ -85,8 +85,10 @@ class PgCollections:
         async with self._database.transaction() as connection:
             # Every instance reads the aliases again with the revision.
             await control_rows.next_revision(connection)
-            for name in sorted(await aliases.change(connection, actions)):
-                row = await _right(connection, name)
+            change = await aliases.planned(connection, actions)
+            rights = {name: await _right(connection, name) for name in sorted(change.collections)}
+            await aliases.carry_out(connection, change)
+            for name, row in rights.items():
                 if row is not None and row["generation"] is not None:
                     intent = _described(name, row["generation"], "aliases")
                     await _owe(connection, Stage(row["stage"]), intent, owner)

@@ -238,7 +238,7 @@ class PgStore:
     async def change_aliases(self, actions: Sequence[AliasOperations]) -> bool:
         """Make, drop and rename aliases, all or none."""
         async with self._database.transaction() as conn:
-            await aliases.change(conn, actions)
+            await aliases.carry_out(conn, await aliases.planned(conn, actions))
         return True
 
     async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
