@@ -55,11 +55,25 @@ REFUSED_BY_ENGINE = (
 )
 """501 answers of the embedded engine."""
 
+CANCELLED = Documented(
+    r"Operation cancelled",
+    "A formula that fails for a point is answered 500 without the reason",
+    page="embedded.md",
+)
+"""What the embedded engine answers where a server answers 400, and vecferry does."""
+
 DIFFERENT = (
     Documented(r"\\u0000", "Postgres cannot hold the character `\\u0000`"),
     Documented(r"\\ud[89a-f]", "or half a surrogate pair in a payload"),
 )
 """What may stand in a body that is answered in two ways."""
+
+
+def is_cancelled(oracle: httpx.Response, subject: httpx.Response) -> bool:
+    """Say whether a formula failed, which the engine does not tell as a server does."""
+    cancelled = re.search(CANCELLED.pattern, oracle.text) is not None
+    is_refused = subject.status_code == HTTPStatus.BAD_REQUEST and "formula" in subject.text
+    return cancelled and oracle.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and is_refused
 
 
 def is_documented(answer: httpx.Response, known: tuple[Documented, ...]) -> bool:

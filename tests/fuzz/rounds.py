@@ -10,7 +10,13 @@ from typing import Any
 
 import httpx
 
-from tests.fuzz.documented import REFUSED, REFUSED_BY_ENGINE, is_documented, may_differ
+from tests.fuzz.documented import (
+    REFUSED,
+    REFUSED_BY_ENGINE,
+    is_cancelled,
+    is_documented,
+    may_differ,
+)
 from tests.fuzz.requests import Request
 from tests.fuzz.right import READS, WRITES
 from tests.fuzz.world import INDEXES, NAMED, PLAIN, laying_out, refilling
@@ -132,7 +138,10 @@ async def send(client: httpx.AsyncClient, request: Request) -> httpx.Response:
 
 def _problem(request: Request, oracle: httpx.Response, subject: httpx.Response) -> str | None:
     statuses = oracle.status_code, subject.status_code
-    excused = is_documented(oracle, REFUSED_BY_ENGINE), is_documented(subject, REFUSED)
+    excused = (
+        is_documented(oracle, REFUSED_BY_ENGINE) or is_cancelled(oracle, subject),
+        is_documented(subject, REFUSED),
+    )
     failed = [
         status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_excused
         for status, is_excused in zip(statuses, excused, strict=True)

@@ -163,7 +163,9 @@ async def test_what_cannot_be_mirrored_is_kept_off_and_logged(
     settings: MakeSettings, qdrant_url: str, qdrant: httpx.AsyncClient, collection_name: str
 ) -> None:
     """The client's writes go on unharmed; the operator sees which collection stays behind, and why, once."""
-    await qdrant.put(f"/collections/{collection_name}", json={"vectors": {"size": TOO_LONG, "distance": "Dot"}})
+    await qdrant.put(
+        f"/collections/{collection_name}", json={"vectors": {"size": TOO_LONG, "distance": "Dot"}}
+    )
     made = settings(qdrant_url=qdrant_url, default_stage=Stage.DUALWRITE)
     point = {"points": [{"id": 1, "vector": [1.0] * TOO_LONG}]}
     async with wired(made) as here:

@@ -290,7 +290,9 @@ def test_what_only_the_edge_knows() -> None:
         ),
         (
             {"sparse_config": {"s": {"max_length": 1}}},
-            UpdateVectors([(1, {"s": SparseVector(np.arange(3, dtype=np.uint32), np.ones(3, np.float32))})]),
+            UpdateVectors(
+                [(1, {"s": SparseVector(np.arange(3, dtype=np.uint32), np.ones(3, np.float32))})]
+            ),
             "Sparse vector 's' has a limit of 1 indices, but 3 were provided!",
         ),
         (
