@@ -8,7 +8,7 @@ import qdrant_edge as edge
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model.qdrant import FieldCondition, Filter, MatchValue, MinShould
+from service.model.qdrant import Condition, FieldCondition, Filter, MatchValue, MinShould
 from service.queries.filters import merged
 from service.stores.edge.booleans import boolean_matches
 from service.stores.edge.filters import engine_filter
@@ -79,7 +79,9 @@ def test_the_larger_of_two_counts_holds_for_the_conditions_of_both(
         return engine_filter(wanted, "filter", boolean_matches(shard))
 
     def at_least(count: int, *keys: str) -> Filter:
-        listed = [FieldCondition(key=key, match=MatchValue(value=1)) for key in keys]
+        listed: list[Condition] = [
+            FieldCondition(key=key, match=MatchValue(value=1)) for key in keys
+        ]
         return Filter(min_should=MinShould(conditions=listed, min_count=count))
 
     above, below = at_least(outer, "a", "b"), at_least(inner, "b", "c")

@@ -13,11 +13,12 @@ from service.model.qdrant import (
     DenseVectorNameConfig,
 )
 from service.stages import Stage
-from service.stores.postgres import aliases, catalog, leftovers
+from service.stores.postgres import aliases, catalog, control_rows, leftovers
+from service.stores.postgres.collections import PgCollections
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.store import PgStore
-from tests.service.stores.postgres.staged import CONFIG, point, staged
+from tests.service.stores.postgres.staged import CONFIG, point, registered, staged
 
 
 def _create(alias: str, collection: str) -> dict[str, object]:
@@ -158,3 +159,22 @@ async def test_a_collection_goes_only_between_changes_of_aliases(
         await asyncio.sleep(0.3)
         assert not gone.done()
     assert gone.result()
+
+
+async def test_aliases_and_vectors_of_one_collection_change_at_the_same_time(
+    database: Database,
+) -> None:
+    """An alias holds its collection's row: it is made after the control row is locked, as every change locks them."""
+    control, collections = PostgresControl(database), PgCollections(database)
+    await control.adopt_target("c", CONFIG, actor="test")
+    owner = await registered(control)
+    body = ChangeAliasesOperation.model_validate({"actions": [_create("a", "c")]})
+    async with asyncio.TaskGroup() as tasks:
+        async with database.transaction() as changing:
+            await control_rows.locked(changing, "c")
+            made = tasks.create_task(collections.change_aliases(body.actions, owner=owner))
+            await asyncio.sleep(0.3)
+            async with asyncio.timeout(5):
+                await changing.execute("SELECT FROM vecferry.collections FOR UPDATE")
+        await made
+    assert await PgStore(database).aliases() == {"a": "c"}

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from service.model.ids import PointId
 from service.model.operations import Upsert
-from service.model.points import Point, SparseVector
+from service.model.points import Point, SparseVector, Vectors
 from service.model.qdrant import CreateCollection, QueryRequest
 from service.stores.postgres.database import Database
 from service.stores.postgres.store import PgStore
@@ -16,7 +17,8 @@ from service.stores.postgres.store import PgStore
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NAME = "ties"
-BEST, EQUAL = 8, [0, 1, 2, 3, 9, 10, 2**63, "00000000-0000-0000-0000-000000000001"]
+BEST = 8
+EQUAL: list[PointId] = [0, 1, 2, 3, 9, 10, 2**63, "00000000-0000-0000-0000-000000000001"]
 EXAMPLES = {"positive": [[1.0, 0.0]], "negative": [[0.0, 1.0]], "strategy": "best_score"}
 
 
@@ -42,10 +44,10 @@ async def store(session_database_url: str) -> AsyncIterator[PgStore]:
     await database.close()
 
 
-def _point(number: int | str) -> Point:
+def _point(number: PointId) -> Point:
     value = np.float32(2.0 if number == BEST else 1.0)
     dense = np.array([value, 0], np.float32)
-    vectors = {
+    vectors: Vectors = {
         "dot": dense,
         "city": np.array([value - 2, 0], np.float32),
         "rows": np.stack([dense, dense]),
