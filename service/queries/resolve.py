@@ -7,9 +7,12 @@ Source: lib/collection/src/operations/universal_query/collection_query.rs and li
 Qdrant.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 from uuid import UUID
+
+import numpy as np
 
 from service.errors import BadRequest, PointNotFound, Unsupported, WrongInput
 from service.model.points import UNNAMED, VectorValue
@@ -88,6 +91,7 @@ _DIVERSITY = 0.5
 _MAX_DEPTH = 64
 _MOST = 2**62 - 1
 """More points than any store has; limit and offset together fit 63 bits."""
+_LARGEST = float(np.finfo(np.float32).max)
 _NOTHING = StoredVectors({})
 
 
@@ -108,7 +112,7 @@ async def resolve(store: Retriever, collection: str, request: QueryRequest) -> R
         scoring=root.scoring(),
         branches=root.branches(),
         filter=request.filter,
-        score_threshold=request.score_threshold,
+        score_threshold=_threshold(request.score_threshold),
         params=request.params,
         excluded=_excluded(named, collection),
         with_payload=request.with_payload,
@@ -122,6 +126,13 @@ def _offset(request: QueryRequest) -> int:
     if isinstance(request.query, SampleQuery) and not children(request):
         return 0  # the answer is another one each time
     return min(request.offset or 0, _MOST)
+
+
+def _threshold(given: float | None) -> float | None:
+    """Return a threshold as Qdrant reads it: in float32, infinite when it is too large for that."""
+    if given is None or abs(given) <= _LARGEST:
+        return given
+    return math.copysign(math.inf, given)
 
 
 def _excluded(named: Sequence[Reference], collection: str) -> tuple[int | str, ...]:
@@ -173,7 +184,7 @@ class _Node:
             scoring=self.scoring(),
             branches=self.branches(),
             filter=node.filter,
-            score_threshold=node.score_threshold,
+            score_threshold=_threshold(node.score_threshold),
             params=node.params,
         )
 

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from service.errors import WrongInput
 from service.model.ids import PointId
 from service.model.points import Hit, Record
-from service.model.qdrant import Distance, Filter, PayloadSchemaType, PointRequest
+from service.model.qdrant import (
+    Distance,
+    Filter,
+    IdfCorpusParams,
+    PayloadSchemaType,
+    PointRequest,
+)
 from service.model.queries import ByField, ByVector, Nearest, ResolvedQuery
 from service.queries.execute import takes_several_reads
 from service.queries.leaves import Leaves, Selection
@@ -49,11 +56,22 @@ class PgLeaves:
 
     async def by_vector(self, wanted: ByVector, selection: Selection) -> list[Hit]:
         """Return the points with the best scores."""
+        self._check_corpus(wanted.using, selection)
         if self._is_nearest(wanted):
             return await nearest.nearest(
                 self._conn, self._tables, wanted, selection, self._estimates, proof=self._proof
             )
         return await scored.scored(self._conn, self._tables, wanted, selection, self._estimates)
+
+    def _check_corpus(self, using: str, selection: Selection) -> None:
+        params = selection.params
+        if params is None or not isinstance(params.idf, IdfCorpusParams):
+            return
+        if not vector_table(self._tables, using).spec.has_idf:
+            raise WrongInput(
+                "Validation failed: search param `idf` requires a sparse vector with the `idf` modifier, "
+                f'which vector "{using}" is not'
+            )
 
     async def by_field(self, wanted: ByField, selection: Selection) -> list[Hit]:
         """Return the points in the order of an indexed field."""

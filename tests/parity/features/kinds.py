@@ -38,7 +38,7 @@ def _searches(dataset: str, using: str, queries: list[Any]) -> Iterator[Row]:
         yield query(dataset, f"{using} {wanted}, filtered", {**body, "filter": _HALF, "limit": 7})
     body = {"query": queries[0], "using": using, "with_vector": [using], "limit": 3, "offset": 2}
     yield query(dataset, f"{using} with vectors", body)
-    for threshold in (0.3, 100):
+    for threshold in (0.3, 100, -1e200, 1e200):
         body = {"query": queries[0], "using": using, "score_threshold": threshold, "limit": 50}
         yield query(dataset, f"{using} above {threshold}", body)
 
@@ -47,7 +47,9 @@ def _idf() -> Iterator[Row]:
     wanted = sparse(105, 1)[0]
     body = {"query": wanted, "using": "idf", "params": {"idf": "global"}}
     yield query("sparse", "global idf", body)
-    yield query("sparse", "idf of a corpus", {**body, "params": {"idf": {"corpus": _HALF}}})
+    of_corpus = {**body, "params": {"idf": {"corpus": _HALF}}}
+    yield query("sparse", "idf of a corpus", of_corpus)
+    yield query("sparse", "idf of a corpus without the modifier", {**of_corpus, "using": "plain"})
 
 
 def _rounding() -> Iterator[Row]:

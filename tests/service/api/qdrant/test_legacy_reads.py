@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 from service.api.qdrant.app import qdrant_app
 from service.api.qdrant.grouping import facet_json, groups_json, offsets_json, pairs_json
 from service.model.points import FacetHit, Group, Hit, Neighbour, Record
-from service.model.qdrant import DiscoverQuery, QueryRequest, RecommendQuery
+from service.model.qdrant import CreateCollection, DiscoverQuery, QueryRequest, RecommendQuery
 from service.queries.matrix import Matrix
+from service.queries.strict.mode import StrictMode
 from tests.fakes import MemoryStore
 from tests.service.api.conftest import VERSION, Api
 
@@ -116,3 +117,47 @@ def test_a_query_ends_when_its_time_is_over() -> None:
             408,
             "Timeout: Timeout error: Operation 'Search' timed out after 1s",
         )
+
+
+class _Stuck(MemoryStore):
+    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+        raise TimeoutError
+
+
+def test_a_timeout_of_the_store_is_not_the_requests() -> None:
+    """Nobody is told that his own time was over when it was not."""
+    store = _Stuck()
+    with TestClient(qdrant_app(store, version=VERSION)) as http:
+        status, _ = Api(http, store).error("POST", f"{PATH}/query?timeout=9", {"query": [1, 0]})
+    assert status == 500
+
+
+class _Strict(MemoryStore):
+    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+        limits = {
+            "enabled": True,
+            "max_timeout": 2,
+            "search_max_batchsize": 1,
+            "max_query_limit": 20,
+        }
+        config = CreateCollection.model_validate({"strict_mode_config": limits})
+        StrictMode().check_read(collection, config, {}, request)
+        return await super().query(collection, request)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "text"),
+    [
+        ("query?timeout=3", {"query": [1, 0]}, '3 > 2 for "timeout"'),
+        ("query/batch", {"searches": [{"query": [1, 0]}] * 2}, '2 > 1 for "search batch size"'),
+        ("query/groups", {"query": [1, 0], "group_by": "k", "limit": 7}, '21 > 20 for "limit"'),
+    ],
+)
+def test_strict_mode_is_told_what_only_the_request_says(path: str, body: object, text: str) -> None:
+    """Time limits, the size of a batch, and what a group is a part of."""
+    store = _Strict()
+    with TestClient(qdrant_app(store, version=VERSION)) as http:
+        api = Api(http, store)
+        api.result("PUT", "/collections/c", {"vectors": {"size": 2, "distance": "Dot"}})
+        status, reason = api.error("POST", f"{PATH}/{path}", body)
+    assert (status, text in reason) == (400, True), reason

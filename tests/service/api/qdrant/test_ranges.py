@@ -8,12 +8,16 @@ from service.api.parsing import parse
 from service.errors import RequestError
 from service.model.qdrant import (
     CreateCollection,
+    CreateFieldIndex,
     Filter,
     QueryGroupsRequest,
     QueryRequest,
     ScrollRequest,
     SearchMatrixRequest,
 )
+
+FAR = {"lon": 181, "lat": 0}
+OPEN = {"points": [{"lon": lon, "lat": 0} for lon in range(4)]}
 
 
 @pytest.mark.parametrize(
@@ -123,6 +127,47 @@ from service.model.qdrant import (
             {"optimizers_config": {"deleted_threshold": 1.5}},
             422,
             "optimizers_config.deleted_threshold: value 1.5 invalid, must be from 0.0 to 1.0",
+        ),
+        (
+            QueryRequest,
+            {"filter": {"must": [{"key": "a", "geo_polygon": {"exterior": OPEN}}]}},
+            400,
+            "the first and the last points should be the same to form a closed line",
+        ),
+        (
+            QueryRequest,
+            {"filter": {"must": [{"key": "a", "geo_radius": {"center": FAR, "radius": 1}}]}},
+            400,
+            "expected `lat` = 0 within [-90;90] and `lon` = 181 within [-180;180]",
+        ),
+        (
+            QueryRequest,
+            {"query": {"indices": [1, 1], "values": [1, 2]}},
+            422,
+            "internal.query.indices: must be unique",
+        ),
+        (
+            QueryRequest,
+            {"params": {"quantization": {"oversampling": 0.5}}},
+            422,
+            "oversampling: value 0.5 invalid, must be 1.0 or larger",
+        ),
+        (QueryGroupsRequest, {"group_by": "a..b"}, 400, "Invalid json path: 'a..b'"),
+        (ScrollRequest, {"order_by": {"key": "a..b"}}, 400, "Invalid json path: 'a..b'"),
+        (
+            CreateFieldIndex,
+            {
+                "field_name": "a",
+                "field_schema": {"type": "integer", "lookup": False, "range": False},
+            },
+            422,
+            "the 'lookup' and 'range' capabilities can't be both disabled",
+        ),
+        (
+            CreateCollection,
+            {"strict_mode_config": {"max_points_count": 0}},
+            422,
+            "strict_mode_config.max_points_count: value 0 invalid, must be 1 or larger",
         ),
         (QueryRequest, {"offset": -1}, 400, "offset: invalid value: integer `-1`, expected usize"),
         (

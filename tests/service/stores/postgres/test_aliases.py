@@ -13,12 +13,11 @@ from service.model.qdrant import (
     DenseVectorNameConfig,
 )
 from service.stages import Stage
-from service.stores.postgres import aliases, catalog, control_rows, leftovers
-from service.stores.postgres.collections import PgCollections
+from service.stores.postgres import aliases, catalog, leftovers
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.store import PgStore
-from tests.service.stores.postgres.staged import CONFIG, point, registered, staged
+from tests.service.stores.postgres.staged import CONFIG, point, staged
 
 
 def _create(alias: str, collection: str) -> dict[str, object]:
@@ -61,6 +60,7 @@ async def test_a_list_is_carried_out_in_order(store: PgStore) -> None:
     [
         (_create("a", "nowhere"), CollectionNotFound),
         (_create("a", "b"), CollectionNotFound),
+        (_create("y", "z"), CollectionNotFound),
         (_create("d", "c"), CollectionExists),
         (_rename("nothing", "a"), AliasNotFound),
     ],
@@ -149,32 +149,16 @@ async def test_a_removed_vectors_table_goes_when_nobody_holds_it(
         assert await connection.fetchval("SELECT to_regclass($1) IS NULL", table)
 
 
-async def test_a_collection_goes_only_between_changes_of_aliases(
-    store: PgStore, database: Database
-) -> None:
-    """An alias that is being made for it would else stand for nothing."""
+async def test_changes_of_aliases_wait_for_each_other(store: PgStore, database: Database) -> None:
+    """So does whoever makes a collection under what may become an alias, or drops one."""
     async with asyncio.TaskGroup() as tasks, database.transaction() as changing:
         await aliases.lock(changing)
-        gone = tasks.create_task(store.delete_collection("c"))
-        await asyncio.sleep(0.3)
-        assert not gone.done()
-    assert gone.result()
-
-
-async def test_aliases_and_vectors_of_one_collection_change_at_the_same_time(
-    database: Database,
-) -> None:
-    """An alias holds its collection's row: it is made after the control row is locked, as every change locks them."""
-    control, collections = PostgresControl(database), PgCollections(database)
-    await control.adopt_target("c", CONFIG, actor="test")
-    owner = await registered(control)
-    body = ChangeAliasesOperation.model_validate({"actions": [_create("a", "c")]})
-    async with asyncio.TaskGroup() as tasks:
-        async with database.transaction() as changing:
-            await control_rows.locked(changing, "c")
-            made = tasks.create_task(collections.change_aliases(body.actions, owner=owner))
-            await asyncio.sleep(0.3)
-            async with asyncio.timeout(5):
-                await changing.execute("SELECT FROM vecferry.collections FOR UPDATE")
-        await made
-    assert await PgStore(database).aliases() == {"a": "c"}
+        waiting = [
+            tasks.create_task(_change(store, _create("a", "d"))),
+            tasks.create_task(store.create_collection("e", CONFIG)),
+            tasks.create_task(store.delete_collection("c")),
+        ]
+        await asyncio.sleep(0.4)
+        assert not any(task.done() for task in waiting)
+    assert await store.collections() == ["d", "e"]
+    assert await store.aliases() == {"a": "d"}

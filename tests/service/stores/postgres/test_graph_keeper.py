@@ -1,7 +1,11 @@
 """Collections that fill by themselves get their HNSW index."""
 
 import asyncio
+from unittest.mock import AsyncMock
 
+import pytest
+
+from service.errors import ConfigurationError
 from service.model.operations import Upsert
 from service.stages import Stage
 from service.stores.postgres import catalog, hnsw
@@ -49,3 +53,20 @@ async def test_a_collection_that_is_being_copied_waits(
     await control.mark_backfilled("c", state.generation)
     await keeper.look()
     assert await _is_indexed(database, "c")
+
+
+async def test_what_failed_is_left_alone_for_a_while(
+    control: PostgresControl, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that fails takes long; nobody gains by one after the other."""
+    await staged(control, Stage.LIVE)
+    await PgStore(database).apply("c", Upsert([point(1)]), wait=True)
+    keeper = GraphKeeper(database, min_rows=1)
+    failing = AsyncMock(side_effect=ConfigurationError("no memory"))
+    with monkeypatch.context() as patched:
+        patched.setattr(hnsw, "build_indexes", failing)
+        await keeper.look()
+        await keeper.look()
+    assert failing.await_count == 1
+    await keeper.look()
+    assert not await _is_indexed(database, "c")

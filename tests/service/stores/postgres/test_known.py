@@ -66,8 +66,12 @@ async def ids(
 
 async def test_the_catalogue_is_not_asked_again(store: PgStore) -> None:
     """The search itself is all that is sent."""
+    alias = CreateAlias(collection_name=NAME, alias_name="other name")
+    await store.change_aliases([CreateAliasOperation(create_alias=alias)])
+    assert await ids(store, "other name") == [1]
     with patch.object(catalog, "get", AsyncMock(side_effect=AssertionError)):
         assert await ids(store) == [1]
+        assert await ids(store, "other name") == [1]
 
 
 async def test_a_new_collection_of_that_name_is_seen(store: PgStore, other: PgStore) -> None:
