@@ -105,6 +105,10 @@ async def test_places(database: Database, tmp_path: Path, index: str | None) -> 
 async def test_inside_an_element_there_is_no_id(database: Database, tmp_path: Path) -> None:
     """Conditions on the point itself are false there, and an empty list of alternatives as well."""
     points: dict[int, Payload] = {1: {"a": [{"b": 1}]}, 2: {"a": []}}
-    inner = ({"must": [{"has_id": [1]}]}, {"must_not": [{"has_id": [1]}]}, {"should": []})
+    inner: list[dict[str, Any]] = [
+        {"must": [{"has_id": [1]}]},
+        {"must_not": [{"has_id": [1]}]},
+        {"should": []},
+    ]
     conditions = [{"nested": {"key": "a", "filter": each}} for each in inner]
     await _compare(database, tmp_path, points, {}, conditions)
