@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
@@ -52,10 +53,24 @@ def template_database(postgres_server: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def session_database_url(postgres_server: str, template_database: str) -> Iterator[str]:
     """Address of a database with all migrations that lives as long as the run."""
-    name = f"vecferry_session_{os.getpid()}"
-    asyncio.run(_run(postgres_server, f"CREATE DATABASE {name} TEMPLATE {template_database}"))
-    yield _with_database(postgres_server, name)
-    asyncio.run(_run(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+    with lasting_database(postgres_server, template_database) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres_server: str, template_database: str) -> Iterator[str]:
+    """Address of a database with all migrations that only the tests of one module see."""
+    with lasting_database(postgres_server, template_database) as url:
+        yield url
+
+
+@contextmanager
+def lasting_database(server: str, template: str) -> Iterator[str]:
+    """Lend the address of a database with all migrations to a fixture that outlives a test."""
+    name = f"vecferry_lasting_{os.getpid()}_{next(_numbers)}"
+    asyncio.run(_run(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield _with_database(server, name)
+    asyncio.run(_run(server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture

@@ -36,10 +36,10 @@ _IS_SERVER = bool(os.environ.get("VECFERRY_TEST_QDRANT_URL"))
 
 @pytest.fixture(scope="module")
 def running(
-    session_database_url: str, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     """Both systems with the collections that the cases are about."""
-    with running_rig(session_database_url, tmp_path_factory.mktemp("golden")) as opened:
+    with running_rig(module_database_url, tmp_path_factory.mktemp("golden")) as opened:
         for name, config in _COLLECTIONS.items():
             for client in (opened.both.oracle, opened.both.subject):
                 made = opened.wait(client.put(f"/collections/{name}", json=config))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.fix_postgres import lasting_database
 from tests.parity.asks import Row
 from tests.parity.data import DataSet
 from tests.parity.drawn import Found
@@ -42,13 +43,20 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def both(session_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def subject_database_url(postgres_server: str, template_database: str) -> Iterator[str]:
+    """Address of the subject's database: its collections are not those of other tests."""
+    with lasting_database(postgres_server, template_database) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def both(subject_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The oracle and the subject."""
     folder, ready, stop = tmp_path_factory.mktemp("parity"), threading.Event(), asyncio.Event()
     started: list[Running] = []
 
     async def live() -> None:
-        async with rig(session_database_url, folder) as opened:
+        async with rig(subject_database_url, folder) as opened:
             started.append(Running(opened, asyncio.get_running_loop()))
             ready.set()
             await stop.wait()

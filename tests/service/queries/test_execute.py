@@ -57,11 +57,11 @@ def _point(number: int, random: np.random.Generator) -> Point:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stores(
-    session_database_url: str, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[EdgeStore, PgStore]]:
     """Both stores with the same collection."""
     points = Upsert(tuple(_points(np.random.default_rng(11))))
-    database = await Database.open(session_database_url)
+    database = await Database.open(module_database_url)
     postgres = PgStore(database)
     async with EdgeStore(tmp_path_factory.mktemp("engine"), processes=1) as engine:
         store: VectorStore

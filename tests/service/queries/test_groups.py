@@ -84,9 +84,9 @@ def local() -> QdrantClient:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def store(session_database_url: str) -> AsyncIterator[PgStore]:
+async def store(module_database_url: str) -> AsyncIterator[PgStore]:
     """Postgres with the same points."""
-    database = await Database.open(session_database_url)
+    database = await Database.open(module_database_url)
     store = PgStore(database)
     await store.create_collection(
         NAME,

@@ -27,9 +27,9 @@ def _line(number: int) -> Point:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def store(session_database_url: str) -> AsyncIterator[PgStore]:
+async def store(module_database_url: str) -> AsyncIterator[PgStore]:
     """Postgres with points on a line, two of them with UUIDs."""
-    database = await Database.open(session_database_url)
+    database = await Database.open(module_database_url)
     store = PgStore(database)
     config = {"vectors": {"size": 2, "distance": "Euclid"}, "sparse_vectors": {"terms": {}}}
     await store.create_collection(NAME, CreateCollection.model_validate(config))

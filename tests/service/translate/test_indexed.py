@@ -111,9 +111,9 @@ class Evaluating:
 
 
 @pytest.fixture(scope="module")
-def database(session_database_url: str) -> Iterator[Evaluating]:
+def database(module_database_url: str) -> Iterator[Evaluating]:
     """A connection to a database with our functions."""
-    opened = Evaluating(session_database_url)
+    opened = Evaluating(module_database_url)
     yield opened
     opened.close()
 

@@ -20,7 +20,9 @@ _VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 _PLACES: tuple[Any, ...] = (
     {"lon": 0, "lat": 0}, {"lon": 1, "lat": 1}, {"lon": 179.5, "lat": 0}, {"lon": -179.5, "lat": 0},
-    {"lon": 0.5, "lat": 0.5}, {"lon": 5, "lat": 89.9}, {"lon": -170, "lat": 89.9}, {"lon": 0, "lat": 5},
+    {"lon": 0.5, "lat": 0.5}, {"lon": 0.5, "lat": 1}, {"lon": 1, "lat": 0.5},
+    {"lon": 5, "lat": 89.9}, {"lon": -170, "lat": 89.9}, {"lon": 0, "lat": 5}, {"lon": 5, "lat": 0},
+    {"lon": 1.7, "lat": 60},
     {"lon": 200, "lat": 0}, {"lon": 0, "lat": 95}, {"lon": "0", "lat": 0}, [{"lon": 0.5, "lat": 0.5}],
 )  # fmt: skip
 
@@ -52,6 +54,9 @@ _TESTS: tuple[dict[str, Any], ...] = (
     {"range": {"gt": 9.3e18}},
     {"range": {"lte": -9.3e18}},
     {"range": {"gt": float(2**53)}},
+    {"range": {"gte": float(2**53 + 2)}},
+    {"range": {"lt": 3.5}},
+    {"match": {"value": 3}, "range": {"gte": 100}},
     {"range": {"gt": 2.5, "lte": 3.5}},
     {"range": {"gt": "2020-01-01T00:00:00Z"}},
     {"range": {"lte": "2020-01-01T00:00:00.000000Z"}},
@@ -60,9 +65,14 @@ _GEO: tuple[dict[str, Any], ...] = (
     _box(0, 0, 1, 1),
     _box(179, -1, -179, 1),
     _circle(0, 0, 157_250),
+    _circle(0, 0, 0),
+    _circle(0, 0, 1.9e7),
     _circle(179.9, 0, 100_000),
     _circle(0, 90, 50_000),
-    _circle(0, 0, 555_974.6),
+    _circle(0, 0, 555_975.0),
+    _circle(180, 85, 1_000),
+    _circle(180, 84.9, 20_000),
+    _circle(0, 60, 100_000),
     {"geo_polygon": {"exterior": _LARGE}},
     {"geo_polygon": {"exterior": _LARGE, "interiors": [_SMALL]}},
 )

@@ -129,15 +129,16 @@ DECLARE
     other_lat double precision := vecferry.number(point -> 'lat');
     across double precision;
     along double precision;
+    chord double precision;
 BEGIN
     IF other_lon IS NULL OR other_lat IS NULL THEN
         RETURN NULL;
     END IF;
     across := greatest(abs(sin(radians(other_lat - lat) / 2)), 1e-100);
     along := greatest(abs(sin(radians(other_lon - lon) / 2)), 1e-100);
-    RETURN 2 * 6371008.8 * asin(least(1, sqrt(
-        across * across + cos(radians(lat)) * cos(radians(other_lat)) * (along * along)
-    )));
+    chord := across * across + cos(radians(lat)) * cos(radians(other_lat)) * (along * along);
+    -- Beyond a pole it may be rounded to less than nothing: no distance, and so in no circle.
+    RETURN CASE WHEN chord < 0 THEN 'NaN' ELSE 2 * 6371008.8 * asin(least(1, sqrt(chord))) END;
 END
 $body$;
 

@@ -138,7 +138,7 @@ class _Strict(MemoryStore):
             "enabled": True,
             "max_timeout": 2,
             "search_max_batchsize": 1,
-            "max_query_limit": 20,
+            "unindexed_filtering_retrieve": False,
         }
         config = CreateCollection.model_validate({"strict_mode_config": limits})
         StrictMode().check_read(collection, config, {}, request)
@@ -150,7 +150,7 @@ class _Strict(MemoryStore):
     [
         ("query?timeout=3", {"query": [1, 0]}, '3 > 2 for "timeout"'),
         ("query/batch", {"searches": [{"query": [1, 0]}] * 2}, '2 > 1 for "search batch size"'),
-        ("query/groups", {"query": [1, 0], "group_by": "k", "limit": 7}, '21 > 20 for "limit"'),
+        ("query/groups", {"query": [1, 0], "group_by": "k"}, 'not found for "k". Help'),
     ],
 )
 def test_strict_mode_is_told_what_only_the_request_says(path: str, body: object, text: str) -> None:

@@ -26,9 +26,9 @@ _POINTS = 20_000
 
 
 @pytest.fixture
-async def conn(session_database_url: str) -> AsyncIterator[Connection]:
+async def conn(module_database_url: str) -> AsyncIterator[Connection]:
     """A connection to a database with a collection of numbered points."""
-    database = await Database.open(session_database_url)
+    database = await Database.open(module_database_url)
     store = PgStore(database)
     if not await store.has_collection(NAME):
         params = VectorParams(size=1, distance=Distance.DOT)
@@ -71,11 +71,11 @@ async def test_what_was_measured_is_kept_for_a_while(conn: Connection) -> None:
     assert await estimates.share(conn, tables, every) is not first
 
 
-async def test_an_index_is_noticed_after_a_while(session_database_url: str) -> None:
+async def test_an_index_is_noticed_after_a_while(module_database_url: str) -> None:
     """That there is none is kept as well; then it is looked for again."""
     now = [0.0]
     estimates = Estimates(seconds=30, clock=lambda: now[0])
-    database = await Database.open(session_database_url)
+    database = await Database.open(module_database_url)
     store = PgStore(database, index_min_rows=1)
     params = VectorParams(size=1, distance=Distance.DOT)
     await store.create_collection("small", CreateCollection(vectors=params))

@@ -67,9 +67,9 @@ class Indexed:
 
 
 @pytest.fixture
-async def database(session_database_url: str) -> AsyncIterator[Database]:
+async def database(module_database_url: str) -> AsyncIterator[Database]:
     """A pool on the database that the tests share."""
-    opened = await Database.open(session_database_url)
+    opened = await Database.open(module_database_url)
     yield opened
     await opened.close()
 
@@ -295,11 +295,11 @@ async def _invalidate(own: Indexed) -> None:
 
 @pytest.mark.parametrize("mode", ["ACCESS EXCLUSIVE", "ACCESS SHARE"])
 async def test_a_build_outwaits_the_limits_of_requests(
-    own: Indexed, database: Database, session_database_url: str, mode: str
+    own: Indexed, database: Database, module_database_url: str, mode: str
 ) -> None:
     """Neither the count (held up by the first lock) nor the drop of an old index (by the second) times out."""
     limits = Limits(command=0.3, lock=0.2)
-    hurried = await Database.open(session_database_url, limits=limits)
+    hurried = await Database.open(module_database_url, limits=limits)
     await _invalidate(own)
     tables = await own.tables()
     async with asyncio.TaskGroup() as tasks, database.transaction() as conn:

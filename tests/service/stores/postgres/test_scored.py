@@ -133,13 +133,13 @@ def _points(random: _Random) -> list[Point]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def both(
-    session_database_url: str, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Both]:
     """The same points in both; one is overwritten and one deleted."""
     random = np.random.default_rng(7)
     points, config = _points(random), _config()
     shard = edge.EdgeShard.create(str(tmp_path_factory.mktemp("shard")), engine_config(config))
-    database = await Database.open(session_database_url)
+    database = await Database.open(module_database_url)
     store = PgStore(database)
     await store.create_collection("kinds", config)
     again = replace(_points(random)[3], id=3)

@@ -47,9 +47,9 @@ class Place:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def place(session_database_url: str) -> AsyncIterator[Place]:
+async def place(module_database_url: str) -> AsyncIterator[Place]:
     """The points; ``one`` is indexed and different in each, ``other`` is not indexed."""
-    database = await Database.open(session_database_url)
+    database = await Database.open(module_database_url)
     store = PgStore(database)
     request = CreateCollection.model_validate({"sparse_vectors": {"s": {}}})
     await store.create_collection("planned", request)

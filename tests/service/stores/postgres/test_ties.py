@@ -23,9 +23,9 @@ EXAMPLES = {"positive": [[1.0, 0.0]], "negative": [[0.0, 1.0]], "strategy": "bes
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def store(session_database_url: str) -> AsyncIterator[PgStore]:
+async def store(module_database_url: str) -> AsyncIterator[PgStore]:
     """Equal points written one by one, the largest id first, and one that is better."""
-    database = await Database.open(session_database_url)
+    database = await Database.open(module_database_url)
     opened = PgStore(database)
     rows = {"size": 2, "distance": "Dot", "multivector_config": {"comparator": "max_sim"}}
     description = {
