@@ -96,7 +96,7 @@ async def _judge(
     if actual.status == _OK and await _is_free(both, world, one):
         tried.free += 1
     else:
-        tried.differences.append(f"{world.main.name}: {one.path} {one.body!r}: {different}")
+        tried.differences.append(f"{world.main.name}: {different}: {one.path} {one.body!r}")
 
 
 def _rounded(one: Drawn, expected: Answer, actual: Answer) -> Answer:
