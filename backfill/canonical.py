@@ -1,21 +1,23 @@
 """When two stores hold the same point. Pure.
 
-Payloads are compared as JSON: the order of keys does not matter, ``true`` is not 1, and 1 is not
-1.0, because Qdrant's filters tell them apart. From 1e16 on a float is equal to the same integer:
-there PostgreSQL's jsonb keeps the number and not how it was written.
+Payloads are compared as JSON: the order of keys does not matter, ``true`` is not 1, and 1 is not 1.0, because Qdrant's
+filters tell them apart. From 1e16 on a float is equal to the integer that jsonb makes of it: there PostgreSQL keeps the
+number and not how it was written.
 
-Vectors are compared in float32: components may differ by 1e-6 of the vector's largest one, which is
-a few units in the last place and allows for one more normalisation. Where a store keeps float16, that normalisation is
-rounded to eleven bits: vectors of length one whose components are all such numbers may differ by one of their units.
+Vectors are compared in float32: components may differ by 1e-6 of the vector's largest one, which is a few units in the
+last place and allows for one more normalisation. Where a store keeps float16, that normalisation is rounded to eleven
+bits: vectors of length one whose components are all such numbers may differ by one of their units.
 """
 
+import re
+from collections.abc import Sequence
 from enum import StrEnum
-from hashlib import blake2b
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from service.model.points import FloatArray, Record, SparseVector, Vectors, VectorValue
+from service.model.points import FloatArray, Payload, Record, SparseVector, Vectors, VectorValue
 
 TOLERANCE = 1e-6
 HALF_TOLERANCE = 2.0**-10
@@ -23,35 +25,33 @@ HALF_TOLERANCE = 2.0**-10
 _HALF_UNIT = 2e-3
 """How far rounding to float16 can take the squared length from 1, and more."""
 _EXPONENT_FROM = 1e16
+# A number from 1e16 on, however it is written, or a negative zero; a string that looks like one costs a moment.
+_UNUSUAL = re.compile(rb"[0-9]{17}|[0-9]e|-0\.0")
 
 
 class Kind(StrEnum):
-    """How a point differs between the control and the candidate."""
+    """How a point differs between the source (Qdrant) and the target (Postgres), whichever is the authority."""
 
     MISSING = "missing"
-    """The candidate lacks it."""
+    """The target lacks it."""
     EXTRA = "extra"
-    """Only the candidate has it."""
+    """Only the target has it."""
     PAYLOAD = "payload"
     VECTOR = "vector"
 
 
-def differences(control: Record | None, candidate: Record | None) -> tuple[Kind, ...]:
+def differences(source: Record | None, target: Record | None) -> tuple[Kind, ...]:
     """Return how one id's points differ; nothing when they are equal or both absent."""
-    if control is None and candidate is None:
+    if source is None and target is None:
         return ()
-    if control is None:
+    if source is None:
         return (Kind.EXTRA,)
-    if candidate is None:
+    if target is None:
         return (Kind.MISSING,)
-    return _within(control, candidate)
-
-
-def _within(control: Record, candidate: Record) -> tuple[Kind, ...]:
     kinds = []
-    if not same_json(control.payload or {}, candidate.payload or {}):
+    if not same_json(source.payload or {}, target.payload or {}):
         kinds.append(Kind.PAYLOAD)
-    if not same_vectors(control.vectors or {}, candidate.vectors or {}):
+    if not same_vectors(source.vectors or {}, target.vectors or {}):
         kinds.append(Kind.VECTOR)
     return tuple(kinds)
 
@@ -65,15 +65,55 @@ def same_json(first: object, second: object) -> bool:
             )
         case list(), list():
             return len(first) == len(second) and all(map(same_json, first, second))
+        case (bool(), _) | (_, bool()):
+            return first is second
         case (int() | float(), int() | float()):
-            return first == second and (type(first) is type(second) or _is_large(first, second))
+            return _same_number(first, second)
         case _:
             return type(first) is type(second) and bool(first == second)
 
 
-def _is_large(first: float, second: float) -> bool:
-    is_number = not isinstance(first, bool) and not isinstance(second, bool)
-    return is_number and abs(first) >= _EXPONENT_FROM
+def _same_number(first: float, second: float) -> bool:
+    if type(first) is type(second):
+        return first == second
+    # jsonb has the digits that the float was written with, and zeros: as a float it is that very one.
+    return abs(first) >= _EXPONENT_FROM and float(first) == float(second)
+
+
+def texts(payloads: Sequence[Payload]) -> list[bytes]:
+    """Return each payload as JSON with sorted keys; two of the same text are equal."""
+    return [orjson.dumps(payload, option=orjson.OPT_SORT_KEYS) for payload in payloads]
+
+
+def canonical(written: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the :func:`texts` in a form that equal payloads share.
+
+    Integers from 1e16 on are written as the nearest float, so two of them may share it without being equal.
+    """
+    # One look at all of them: hardly any text has one.
+    if not _UNUSUAL.search(b"\n".join(written)):
+        return written
+    return [_rewritten(text) if _UNUSUAL.search(text) else text for text in written]
+
+
+def _rewritten(text: bytes) -> bytes:
+    return orjson.dumps(_plain(orjson.loads(text)), option=orjson.OPT_SORT_KEYS)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case list():
+            return [_plain(each) for each in value]
+        case bool():
+            return value
+        case int() if abs(value) >= _EXPONENT_FROM:
+            return float(value)
+        case float() if value == 0:
+            return 0.0
+        case _:
+            return value
 
 
 def same_vectors(first: Vectors, second: Vectors) -> bool:
@@ -87,18 +127,30 @@ def same_vector(first: VectorValue, second: VectorValue) -> bool:
     """Say whether two vectors are equal within ``TOLERANCE``."""
     match first, second:
         case SparseVector(), SparseVector():
-            return _same_sparse(first, second)
+            return _same_sparse(by_index(first), by_index(second))
         case np.ndarray(), np.ndarray():
             return _close(first, second)
         case _:
             return False
 
 
+def by_index(vector: SparseVector) -> SparseVector:
+    """Return the vector with its entries in the order of their indices."""
+    order = np.argsort(vector.indices, kind="stable")
+    return SparseVector(vector.indices[order], vector.values[order])
+
+
+def close_rows(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
+    """Say of each row whether it is equal within ``TOLERANCE``; both arrays have the shape ``(rows, dim)``."""
+    equal = (first == second).all(axis=1)
+    for at in np.flatnonzero(~equal):
+        equal[at] = _close(first[at], second[at])
+    found: NDArray[np.bool_] = equal
+    return found
+
+
 def _same_sparse(first: SparseVector, second: SparseVector) -> bool:
-    ours, theirs = np.argsort(first.indices), np.argsort(second.indices)
-    return np.array_equal(first.indices[ours], second.indices[theirs]) and _close(
-        first.values[ours], second.values[theirs]
-    )
+    return np.array_equal(first.indices, second.indices) and _close(first.values, second.values)
 
 
 def _close(first: FloatArray, second: FloatArray) -> bool:
@@ -120,17 +172,3 @@ def _is_half(vector: FloatArray) -> bool:
     squares = (np.atleast_2d(vector).astype(np.float64) ** 2).sum(axis=1)
     is_unit = (np.abs(squares - 1) <= _HALF_UNIT).all()
     return bool(is_unit and np.array_equal(vector.astype(np.float16), vector))
-
-
-def fingerprint(record: Record | None) -> bytes:
-    """Return a digest of a point, to see whether it rested between two reads."""
-    if record is None:
-        return b""
-    digest = blake2b(orjson.dumps(record.payload, option=orjson.OPT_SORT_KEYS), digest_size=16)
-    for name, vector in sorted((record.vectors or {}).items()):
-        digest.update(name.encode() + b"\0")
-        if isinstance(vector, SparseVector):
-            digest.update(vector.indices.tobytes() + vector.values.tobytes())
-        else:
-            digest.update(vector.tobytes())
-    return digest.digest()

@@ -121,6 +121,7 @@ class Claim:
     range: KeyRange
     cursor: bytes | None
     """The key to read on from; ``None`` at the range's beginning."""
+    options: Options = field(default_factory=Options)
     state: Mapping[str, object] = field(default_factory=dict)
     """What the kind of job keeps with the range between its pages, as JSON values."""
     scanned: int = 0
@@ -136,3 +137,9 @@ class Orders:
     workers: int = 1
     is_open: bool = True
     """False when the job was cancelled: the worker drops the range."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the worker may keep the range: the job runs, is not paused and has room for all its workers."""
+        most = self.options.workers
+        return self.is_open and not self.options.paused and (most is None or self.workers <= most)

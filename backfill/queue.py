@@ -71,6 +71,10 @@ class Jobs(Protocol):
         """Return all that are not at their end, oldest first."""
         ...
 
+    async def latest_of_all(self) -> Sequence[Job]:
+        """Return the newest job of each kind of every collection's present generation, by collection and kind."""
+        ...
+
     async def tune(self, job: UUID, options: Options) -> Job:
         """Change what an operator may change; workers see it with their next page."""
         ...
@@ -89,6 +93,13 @@ class StepQueue(Protocol):
 
     async def renew_step(self, job: Job, owner: UUID, note: str | None) -> None:
         """Renew the lease and say what the step waits for."""
+        ...
+
+    async def release_step(self, job: Job, owner: UUID) -> None:
+        """Give the step back: the next conductor need not wait for the lease's end.
+
+        Without effect when somebody else has it.
+        """
         ...
 
     async def prepared(self, job: Job, ranges: Sequence[KeyRange], total: int | None) -> Job:
@@ -133,7 +144,10 @@ class RangeQueue(Protocol):
         ...
 
     async def release(self, claim: Claim, owner: UUID) -> None:
-        """Give the range back as it is: the next worker need not wait for the lease's end."""
+        """Give the range back as it is: the next worker need not wait for the lease's end.
+
+        Without effect when somebody else has it.
+        """
         ...
 
     async def advance(self, claim: Claim, after: Advance) -> tuple[Claim, Orders]:
@@ -163,19 +177,43 @@ class RangeQueue(Protocol):
         ...
 
 
-class Work(Protocol):
-    """What one kind of job does. Both halves may be interrupted anywhere and are begun again."""
+class StepWork(Protocol):
+    """What one kind of job does before and after its ranges; may be interrupted anywhere and is begun again."""
 
     async def prepare(self, job: Job, note: "Note") -> tuple[Sequence[KeyRange], int | None]:
         """Wait until the job may begin and return its ranges, and how many points there are."""
         ...
 
+    async def finish(self, job: Job, note: "Note") -> Mapping[str, object]:
+        """Do what comes after the ranges and return the result."""
+        ...
+
+
+class RangeWork(Protocol):
+    """What one kind of job does with a range; may be interrupted anywhere and is begun again."""
+
     async def work(self, claim: Claim, note: "Note") -> None:
         """Work on a range until it is done, paused or cancelled."""
         ...
 
-    async def finish(self, job: Job, note: "Note") -> Mapping[str, object]:
-        """Do what comes after the ranges and return the result."""
+
+class Work(StepWork, RangeWork, Protocol):
+    """Both halves. A process that only works on ranges has the second."""
+
+
+class Pace(Protocol):
+    """Slows a worker down."""
+
+    async def after_page(
+        self,
+        *,
+        points: int,
+        target_seconds: float,
+        source_seconds: float,
+        orders: Orders,
+        note: "Note",
+    ) -> None:
+        """Wait as long as is decided after a page, and say why; may be cancelled at any time."""
         ...
 
 
@@ -211,6 +249,10 @@ class Quarantine(Protocol):
         """Return what a verification leaves out, and says so."""
         ...
 
+    async def counts(self) -> Mapping[str, tuple[int, int]]:
+        """Return by collection how many block the flip and how many are waived; only collections that have some."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
@@ -224,6 +266,8 @@ class Quarantined:
     """``backfill``, ``resync`` or ``import``."""
     found_at: str
     waived_by: str | None
+    refused_again: bool = False
+    """After it was waived: another value of the point that the target cannot hold either."""
 
 
 __all__ = [
@@ -231,11 +275,14 @@ __all__ = [
     "JobState",
     "Jobs",
     "Note",
+    "Pace",
     "Quarantine",
     "Quarantined",
     "RangeQueue",
+    "RangeWork",
     "Refused",
     "StepQueue",
+    "StepWork",
     "Suspect",
     "Work",
 ]

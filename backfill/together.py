@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from service.cancellation import end_if_cancelled
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -14,6 +16,9 @@ async def together(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]
         async with asyncio.TaskGroup() as owner:
             one = owner.create_task(first)
             two = owner.create_task(second)
+            await asyncio.wait({one, two})
     except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        end_if_cancelled()
+        error = errors.exceptions[0]
+        raise error from error.__cause__
     return one.result(), two.result()

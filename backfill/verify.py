@@ -1,176 +1,186 @@
-"""Proving equality point by point, while writes flow.
+"""Comparing every point of two stores, range by range, while writes flow.
 
-Both stores are enumerated in id order and merged, so that points only one of them has are found,
-whichever it is. The two reads of an id are not of one moment, so a difference at first sight means
-little: the id is read again from both after ``recheck_seconds``, up to ``rounds`` times. Equal
-once, it is settled. Differing to the end it is *confirmed* if both sides rested between the last
-two looks, and *unsettled* otherwise.
+Both stores are enumerated in id order and merged, so that points only one of them has are found, whichever it is. What
+differs at first sight is stored with the page and judged after the last range (``backfill.verify_steps``).
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from typing import Protocol, Self
+from uuid import UUID
 
-from backfill.canonical import Kind, differences, fingerprint
-from backfill.enumeration import Column, Pair, side_by_side
+from backfill.comparison import Compared, compare
+from backfill.digest import Digest
+from backfill.enumeration import Column, Pair
+from backfill.jobs import Claim, Orders
+from backfill.key_range import KeyRange
 from backfill.metrics import BackfillMetrics
-from backfill.receipt import Difference, Receipt
-from backfill.retry import Retry
+from backfill.queue import Advance, Note, Pace, RangeQueue, RangeWork, Suspect
 from backfill.together import together
-from service.model.ids import PointId
-from service.model.points import Record
-from service.model.qdrant import PointRequest
 from service.ports import PointReader
 
-_IDS_PER_READ = 256
+_SECONDS_PER_PAGE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How hard a verification tries.
+    """How large pages are, and how much is noted.
 
-    A point that is written all the time differs at many a look, because one store has each write
-    first; many rounds find it equal once. After ``most_suspects`` ids that differ at first sight it
-    stops: the stores are not meant to be equal then, and the list would only fill memory.
+    The first page is small, because nobody knows yet how large a point is. Of ids that differ at first sight only
+    ``most_suspects`` of a job are kept, and with them the list that is to be judged under locks stays bounded; what
+    comes after is counted.
     """
 
-    page_size: int = 250
-    recheck_seconds: float = 1.0
-    rounds: int = 8
-    most_suspects: int = 20_000
-    retry: Retry = field(default_factory=Retry)
+    first_page: int = 32
+    most_points: int = 1_000
+    page_bytes: int = 4 * 1024 * 1024
+    """Of both stores together."""
+    most_suspects: int = 100_000
+
+
+class SuspectRoom(Protocol):
+    """How many suspects a job has already."""
+
+    async def kept(self, job: UUID, *, most: int) -> int:
+        """Return how many are stored, counted up to ``most``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Suspect:
-    """An id that differed at its last look; ``rested``: both sides were as at the look before."""
+class Findings:
+    """What a range has come to so far; stored with its progress, so that a killed verification goes on.
 
-    id: PointId
-    kinds: tuple[Kind, ...]
-    seen: tuple[bytes, bytes]
-    rested: bool = False
+    Digests are of the points that agreed. ``differing`` counts all ids that did not at first sight, ``kept`` those that
+    were stored as suspects.
+    """
 
+    source_points: int = 0
+    target_points: int = 0
+    compared: int = 0
+    differing: int = 0
+    kept: int = 0
+    source_digest: Digest = field(default_factory=Digest)
+    target_digest: Digest = field(default_factory=Digest)
 
-class Verification:
-    """Compares collections of two stores; one value serves any number of runs."""
-
-    def __init__(
-        self,
-        control: PointReader,
-        candidate: PointReader,
-        metrics: BackfillMetrics,
-        effort: Effort | None = None,
-    ) -> None:
-        self._control = control
-        self._candidate = candidate
-        self._metrics = metrics
-        self._effort = effort or Effort()
-
-    async def run(self, collection: str, *, epoch: int | None = None) -> Receipt:
-        """Compare every point of the collection and return what was found.
-
-        ``epoch`` is only noted in the receipt. Raises ``CollectionNotFound``, and ``StoreError``
-        when a store failed for too long.
-        """
-        started_at = datetime.now(UTC)
-        columns = (
-            self._column(self._control, collection),
-            self._column(self._candidate, collection),
-        )
-        compared, suspects = await self._enumerate(*columns)
-        complete = len(suspects) < self._effort.most_suspects
-        left = await self._settle(collection, suspects)
-        confirmed = [Difference(s.id, s.kinds) for s in left if s.rested]
-        unsettled = [Difference(s.id, s.kinds) for s in left if not s.rested]
-        self._count(compared, confirmed, unsettled)
-        return Receipt(
-            collection=collection,
-            epoch=epoch,
-            started_at=started_at,
-            finished_at=datetime.now(UTC),
-            control_points=columns[0].points,
-            candidate_points=columns[1].points,
-            compared=compared,
-            rechecked=len(suspects),
-            confirmed=confirmed,
-            unsettled=unsettled,
-            complete=complete,
-            not_checked=_not_checked(suspects, complete=complete),
+    def after(self, page: Compared, *, kept: int) -> "Findings":
+        """Return it with a page added, of whose differing ids so many are kept."""
+        return Findings(
+            self.source_points + page.source_points,
+            self.target_points + page.target_points,
+            self.compared + page.points,
+            self.differing + len(page.differing),
+            self.kept + kept,
+            self.source_digest + page.source_digest,
+            self.target_digest + page.target_digest,
         )
 
-    def _column(self, reader: PointReader, collection: str) -> Column:
-        effort = self._effort
-        return Column(reader, collection, page_size=effort.page_size, retry=effort.retry)
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        return {
+            "source_points": self.source_points,
+            "target_points": self.target_points,
+            "compared": self.compared,
+            "differing": self.differing,
+            "kept": self.kept,
+            "source_digest": self.source_digest.to_json(),
+            "target_digest": self.target_digest.to_json(),
+        }
 
-    async def _enumerate(self, control: Column, candidate: Column) -> tuple[int, list[_Suspect]]:
-        compared, suspects = 0, list[_Suspect]()
-        async for pair in side_by_side(control, candidate):
-            compared += 1
-            suspect = _look(pair, before=None)
-            if suspect is not None:
-                suspects.append(suspect)
-                if len(suspects) >= self._effort.most_suspects:
-                    break
-        return compared, suspects
+    @classmethod
+    def from_json(cls, found: Mapping[str, object]) -> Self:
+        """Return what :meth:`to_json` wrote; nothing was found before the first page."""
+        if not found:
+            return cls()
+        values = dict(found)
+        digests = {
+            side: Digest.from_json(values.pop(side))  # type: ignore[arg-type]  # as to_json wrote it
+            for side in ("source_digest", "target_digest")
+        }
+        return cls(**values, **digests)  # type: ignore[arg-type]  # as to_json wrote it
 
-    async def _settle(self, collection: str, suspects: Sequence[_Suspect]) -> Sequence[_Suspect]:
-        left = suspects
-        for _ in range(self._effort.rounds):
-            if not left:
-                break
-            await asyncio.sleep(self._effort.recheck_seconds)
-            left = await self._look_again(collection, left)
-        return left
 
-    async def _look_again(self, collection: str, suspects: Sequence[_Suspect]) -> list[_Suspect]:
-        left = []
-        for start in range(0, len(suspects), _IDS_PER_READ):
-            some = suspects[start : start + _IDS_PER_READ]
-            ids = [suspect.id for suspect in some]
-            control, candidate = await together(
-                self._read(self._control, collection, ids),
-                self._read(self._candidate, collection, ids),
+def next_size(effort: Effort, orders: Orders, page: Compared) -> int:
+    """Return how many points the next page asks for, from what those of the last one weighed.
+
+    Under a limit of the operator a page is a few seconds' worth: a worker looks at its orders after each.
+    """
+    options = orders.options
+    wanted = effort.page_bytes if options.page_bytes is None else options.page_bytes
+    size = min(effort.most_points, wanted * page.points // max(page.bytes, 1))
+    if options.points_per_second is not None:
+        share = options.points_per_second / max(orders.workers, 1)
+        size = min(size, int(share * _SECONDS_PER_PAGE))
+    return max(1, size)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyWork:
+    """``RangeWork`` of verifications."""
+
+    source: PointReader
+    target: PointReader
+    queue: RangeQueue
+    room: SuspectRoom
+    pace: Pace
+    metrics: BackfillMetrics
+    effort: Effort = field(default_factory=Effort)
+
+    async def work(self, claim: Claim, note: Note) -> None:
+        """Compare a range from where it is until it is done, paused or cancelled."""
+        pair, size = self._pair(claim), self.effort.first_page
+        await pair.fill(size)
+        while True:
+            rows, cursor = pair.take()
+            # The next page is on its way while this one is compared and stored.
+            page, _ = await together(asyncio.to_thread(compare, rows), pair.fill(size))
+            claim, orders = await self._store(claim, page, cursor)
+            if cursor is None or not orders.goes_on:
+                return
+            if page.points:
+                size = next_size(self.effort, orders, page)
+            await self.pace.after_page(
+                points=page.points,
+                target_seconds=pair.target.seconds,
+                source_seconds=pair.source.seconds,
+                orders=orders,
+                note=note,
             )
-            pairs = (Pair(s.id, control.get(s.id), candidate.get(s.id)) for s in some)
-            again = (_look(pair, before=s) for pair, s in zip(pairs, some, strict=True))
-            left += [suspect for suspect in again if suspect is not None]
-        return left
 
-    async def _read(
-        self, reader: PointReader, collection: str, ids: Sequence[PointId]
-    ) -> dict[PointId, Record]:
-        request = PointRequest(ids=list(ids), with_payload=True, with_vector=True)
+    def _pair(self, claim: Claim) -> Pair:
+        start = claim.range.first if claim.cursor is None else claim.cursor
+        part = KeyRange(start, claim.range.until)
+        source, target = (
+            Column(reader, claim.collection, part) for reader in (self.source, self.target)
+        )
+        return Pair(source, target)
 
-        async def retrieve() -> list[Record]:
-            return await reader.retrieve(collection, request)
+    async def _store(
+        self, claim: Claim, page: Compared, cursor: bytes | None
+    ) -> tuple[Claim, Orders]:
+        before = Findings.from_json(claim.state)
+        suspects = await self._suspects(claim, before, page)
+        findings = before.after(page, kept=len(suspects))
+        after = Advance(
+            cursor=cursor,
+            scanned=page.points,
+            written=len(page.differing),
+            bytes=page.bytes,
+            state=findings.to_json(),
+            differences=suspects,
+        )
+        stored = await self.queue.advance(claim, after)
+        self.metrics.verified.inc(page.points)
+        return stored
 
-        records = await self._effort.retry.call(retrieve)
-        return {record.id: record for record in records}
-
-    def _count(
-        self, compared: int, confirmed: Iterable[Difference], unsettled: Sequence[Difference]
-    ) -> None:
-        self._metrics.verified.inc(compared)
-        self._metrics.unsettled.inc(len(unsettled))
-        for difference in confirmed:
-            for kind in difference.kinds:
-                self._metrics.differences.labels(kind).inc()
+    async def _suspects(self, claim: Claim, before: Findings, page: Compared) -> list[Suspect]:
+        is_full = before.kept < before.differing
+        if not page.differing or is_full:
+            return []
+        most = self.effort.most_suspects
+        room = most - await self.room.kept(claim.job, most=most)
+        return [Suspect(key, kinds) for key, kinds in page.differing[: max(room, 0)]]
 
 
-def _look(pair: Pair, *, before: _Suspect | None) -> _Suspect | None:
-    kinds = differences(pair.control, pair.candidate)
-    if not kinds:
-        return None
-    seen = (fingerprint(pair.control), fingerprint(pair.candidate))
-    return _Suspect(pair.id, kinds, seen, rested=before is not None and before.seen == seen)
-
-
-def _not_checked(suspects: Sequence[_Suspect], *, complete: bool) -> list[str]:
-    notes = [
-        "Writes made after an id was read: the ledger has them.",
-        "Indexes, and whether searches find the same points: shadow reads measure that.",
-    ]
-    if not complete:
-        notes.insert(0, f"Ids after {suspects[-1].id}: too many differed, the rest was not read.")
-    return notes
+def _proves_port(work: VerifyWork) -> RangeWork:
+    return work

@@ -1,97 +1,44 @@
-"""What an operator can ask for: status, stage changes, backfill, verification. The control API and the CLI sit on it.
+"""What an operator can ask for: status and stage changes. The control API and the CLI sit on it.
 
-Long jobs run in this process's task group and are followed by polling; their progress lies in the database (backfill)
-or in the receipt (verification).
+Backfills and verifications are in ``service/jobs.py``.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextvars import Context
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
 
 import structlog
 
-from backfill.job import Job, JobState
-from backfill.ports import Jobs
-from backfill.receipt import Receipt
-from backfill.run import Backfill
-from backfill.verify import Verification
-from service.control.change import Follow, StageChanges
+from backfill.jobs import JobKind
+from service.control.change import StageChanges
 from service.control.plane import ControlPlane
-from service.control.ports import ControlStore
 from service.control.state import CollectionState, View
-from service.errors import CollectionNotFound, StageError, StoreError, VecferryError
+from service.errors import CollectionNotFound, StoreError, VecferryError
+from service.jobs import LongJobs
 from service.ports import VectorStore
 from service.protocol.book import LineState, Tally
 from service.protocol.mirrors import BarrierStore
 from service.protocol.whole_ledger import WholeLedger
-from service.stages import Side, Stage
+from service.stages import Stage
 from shadow.reads import ShadowReads
 
 _log = structlog.get_logger(__name__)
 
-_ARMED_SECONDS = 60.0
 _STATUS_SECONDS = 5.0
 
 
-class BuildIndexes(Protocol):
-    """Builds the target's HNSW indexes of a collection that is large enough for them."""
-
-    async def __call__(self, collection: str) -> list[str]:
-        """Return the names of the indexes that were built."""
-        ...
-
-
-@dataclass(slots=True)
-class LongJob:
-    """A job of this process: running until ``result`` or ``error`` is there."""
-
-    kind: str
-    collection: str
-    step: str = "running"
-    result: Mapping[str, object] | None = None
-    error: str | None = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not ended."""
-        return self.result is None and self.error is None
-
-    def to_json(self) -> dict[str, object]:
-        """Return the job as JSON values."""
-        state = "running" if self.is_running else "failed" if self.error else "done"
-        return {
-            "kind": self.kind, "collection": self.collection, "state": state,
-            "step": self.step, "result": self.result, "error": self.error,
-        }  # fmt: skip
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Administration:
     """The operator's verbs. ``source`` is ``None`` when there is no Qdrant."""
 
     plane: ControlPlane
-    control: ControlStore
     changes: StageChanges
     source: BarrierStore | None
     target: VectorStore
-    jobs: Jobs
-    backfill: Backfill | None
-    verification: Verification | None
-    build_indexes: BuildIndexes
-    follow: Follow
+    jobs: LongJobs
     shadow: ShadowReads
     ledger: WholeLedger
-    _running: dict[tuple[str, str], LongJob] = field(default_factory=dict)
-    _tasks: asyncio.TaskGroup | None = None
-
-    async def run(self) -> None:
-        """Own the long jobs until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            await asyncio.Event().wait()
 
     async def status(self) -> dict[str, object]:
         """Return this instance's id and what is known of every collection, sorted by name; what is not, and why."""
@@ -104,6 +51,7 @@ class Administration:
             except VecferryError as error:
                 source_error = str(error)
         count = await self.ledger.count(collection=None)
+        jobs = await self._latest_jobs(target_error)
         unsettled: dict[str, list[Tally]] = {}
         for tally in count.tallies:
             unsettled.setdefault(tally.collection, []).append(tally)
@@ -117,7 +65,12 @@ class Administration:
             "unsettled": _intents(count.tallies),
             "ledger_unread": {str(side): reason for side, reason in count.unread.items()},
             "collections": [
-                await self._collection(view.state(name), unsettled.get(name, []), target_error)
+                {
+                    **await self._collection(
+                        view.state(name), unsettled.get(name, []), target_error
+                    ),
+                    **{str(kind): jobs.get((name, kind)) for kind in JobKind},
+                }
                 for name in sorted(names)
             ],
         }
@@ -157,104 +110,20 @@ class Administration:
             self.shadow.forget(name)
         return state
 
-    async def start_backfill(self, name: str, *, restart: bool) -> LongJob:
-        """Begin or resume copying a collection and, after it, building its indexes."""
-        state = (await self.plane.refresh()).state(name)
-        if self.backfill is None or not state.is_mirrored or state.authority is Side.TARGET:
-            message = f"`{name}` is in stage {state.stage}; a backfill needs dualwrite (or later, before live)"
-            raise StageError(message)
-        _require_tables(state)
-        return self._start("backfill", name, lambda job: self._backfill(job, state, restart))
-
-    async def start_verify(self, name: str) -> LongJob:
-        """Begin to compare a collection point by point."""
-        state = (await self.plane.refresh()).state(name)
-        if self.verification is None or not state.is_mirrored:
-            message = (
-                f"`{name}` is in stage {state.stage}; only mirrored collections can be verified"
-            )
-            raise StageError(message)
-        _require_tables(state)
-        return self._start("verify", name, lambda job: self._verify(job, state))
-
-    def job(self, kind: str, name: str) -> LongJob | None:
-        """Return the last job of a kind that this process ran for the collection."""
-        return self._running.get((kind, name))
-
-    async def backfill_job(self, name: str) -> Job | None:
-        """Return the stored progress of the collection's backfill."""
-        return await self.jobs.get(name)
-
-    def _start(
-        self, kind: str, name: str, work: "Callable[[LongJob], Coroutine[Any, Any, None]]"
-    ) -> LongJob:
-        present = self._running.get((kind, name))
-        if present is not None and present.is_running:
-            return present
-        if self._tasks is None:
-            message = "this instance does not run jobs yet"
-            raise StageError(message)
-        job = self._running[kind, name] = LongJob(kind, name)
-        # A context of its own: the job's log lines are not those of the request that began it.
-        self._tasks.create_task(self._guarded(job, work), context=Context())
-        return job
-
-    async def _guarded(
-        self, job: LongJob, work: "Callable[[LongJob], Coroutine[Any, Any, None]]"
-    ) -> None:
-        try:
-            await work(job)
-        except VecferryError as error:
-            job.error = str(error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours ends this job, not production
-            _log.exception("job_failed", kind=job.kind, collection=job.collection)
-            job.error = f"internal error: {type(error).__name__}: {error}"
-        else:
-            _log.info("job_done", kind=job.kind, collection=job.collection)
-
-    async def _backfill(self, job: LongJob, state: CollectionState, restart: bool) -> None:  # noqa: FBT001
-        if self.backfill is None or state.generation is None:
-            message = f"`{state.name}` has no target tables"
-            raise StageError(message)
-        # R9: writes of the time before the mirror must have ended on every instance.
-        await self.plane.confirmed_by_all(self.plane.view.revision, seconds=_ARMED_SECONDS)
-        while (seconds := await self.changes.seconds_until_armed(state)) > 0:
-            job.step = f"waiting {seconds:.0f} s for an instance that is not heard"
-            await asyncio.sleep(min(seconds, 1.0))
-        if self.source is not None:
-            # … and what Qdrant only acknowledged must be applied, or the copy misses it.
-            await self.source.drain(state.name)
-            await self.follow(state)
-        if (await self.plane.refresh()).state(state.name).generation != state.generation:
-            message = f"the mirror of `{state.name}` was begun anew meanwhile; try again"
-            raise StageError(message)
-        job.step = "copying"
-        before = await self.jobs.get(state.name)
-        copied = await self.backfill.run(state.name, restart=restart)
-        job.step = "building indexes"
-        indexes = await self.build_indexes(state.name)
-        if copied.state is JobState.DONE:
-            await self.control.mark_backfilled(state.name, state.generation)
-            await self.plane.refresh()
-        job.result = {
-            **copied.to_json(),
-            "indexes": indexes,
-            "was_done": before is not None and before.state is JobState.DONE and not restart,
-        }
-
-    async def _verify(self, job: LongJob, state: CollectionState) -> None:
-        if self.verification is None:
-            return
-        receipt: Receipt = await self.verification.run(state.name, epoch=state.epoch)
-        job.result = receipt.to_json()
+    async def _latest_jobs(
+        self, target_error: str | None
+    ) -> Mapping[tuple[str, JobKind], dict[str, object]]:
+        """Return the newest jobs as JSON values without their results."""
+        if target_error is not None:
+            return {}
+        jobs = await self.jobs.listed("*", JobKind)
+        return {(job.collection, job.kind): self.jobs.shown(job) for job in jobs}
 
     async def _collection(
         self, state: CollectionState, unsettled: Sequence[Tally], target_error: str | None
     ) -> dict[str, object]:
-        points, backfill = None, None
+        points = None
         if state.generation is not None and target_error is None:
-            stored = await self.jobs.get(state.name)
-            backfill = None if stored is None else stored.to_json()
             points = (await self.target.collection_info(state.name)).points_count
         return {
             "name": state.name,
@@ -267,7 +136,6 @@ class Administration:
             "ledger": sum(tally.intents for tally in unsettled),
             "unsettled": _intents(unsettled),
             "points": points,
-            "backfill": backfill,
             "parity": self.shadow.parity(state.name).to_json() if state.is_mirrored else None,
         }
 
@@ -278,14 +146,3 @@ def _intents(tallies: Iterable[Tally]) -> dict[str, int]:
     for tally in tallies:
         counts[tally.state] += tally.intents
     return counts
-
-
-def _require_tables(state: CollectionState) -> None:
-    if state.generation is None and state.authority is Side.TARGET:
-        message = f"`{state.name}` was dropped: there is nothing to compare or to copy"
-        raise StageError(message)
-    if state.generation is None:  # mirrored by default, but no request has named it yet
-        message = (
-            f"`{state.name}` is not mirrored yet; run `vecferry stage set {state.name} dualwrite`"
-        )
-        raise StageError(message)

@@ -31,6 +31,8 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0.0)]
+Whole = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -97,10 +99,66 @@ class Settings(BaseSettings):
         default=5.0, description="Longest time of one shadow read."
     )
     backfill_page_size: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=250, description="Points per backfill page (one transaction each)."
+        default=1_000, description="Most points per page of a job (one transaction each)."
+    )
+    backfill_page_bytes: Annotated[int, Field(ge=1_024, le=256 * 1024 * 1024)] = Field(
+        default=2 * 1024 * 1024,
+        description="How large a page of a job should be; points of many dimensions make short pages.",
+    )
+    verify_points_per_second: Amount = Field(
+        default=5.0,
+        description="Random points that an instance compares all the time, of complete collections; 0 is none.",
+    )
+    workers: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=1,
+        description="Ranges of backfills and verifications that this instance works on at once; 0: only others do.",
     )
     index_min_rows: Positive = Field(
         default=10_000, description="Vectors from which the backfill builds an HNSW index."
+    )
+    index_memory_mb: Whole = Field(
+        default=0,
+        description="Most megabytes of memory for one HNSW build. 0: what the server's own settings suggest.",
+    )
+    index_workers: Whole | None = Field(
+        default=None,
+        description="Parallel workers of one HNSW build. Unset: the server's max_parallel_maintenance_workers.",
+    )
+    throttle_target_ms: Amount = Field(
+        default=1_000.0,
+        description="Time to write a page to Postgres from which jobs go slower; 0 is no limit.",
+    )
+    throttle_source_ms: Amount = Field(
+        default=2_000.0,
+        description="Time to read a page from Qdrant from which jobs go slower; 0 is no limit.",
+    )
+    throttle_client_p99_ms: Amount = Field(
+        default=500.0,
+        description="Clients' 99th percentile on the slowest instance from which jobs go slower; 0 is no limit.",
+    )
+    throttle_lag_seconds: Amount = Field(
+        default=10.0,
+        description="Replication lag in seconds from which jobs go slower; 0 is no limit.",
+    )
+    throttle_lag_mb: Amount = Field(
+        default=256.0,
+        description="Replication lag in megabytes from which jobs go slower; 0 is no limit.",
+    )
+    throttle_wal_mb_per_second: Amount = Field(
+        default=0.0,
+        description="Megabytes of WAL per second on the whole server from which jobs go slower; 0 is no limit.",
+    )
+    throttle_archive_segments: Whole = Field(
+        default=64,
+        description="WAL segments that wait to be archived from which jobs go slower; 0 is no limit.",
+    )
+    throttle_connections: Fraction = Field(
+        default=0.8,
+        description="Share of Postgres' max_connections in use from which jobs go slower; 0 is no limit.",
+    )
+    throttle_unsettled: Whole = Field(
+        default=10_000,
+        description="Unsettled intents in the ledger from which jobs go slower; 0 is no limit.",
     )
     intent_budget_seconds: Seconds = Field(
         default=0.05,
@@ -127,6 +185,10 @@ class Settings(BaseSettings):
     dead_letter_failures: Positive = Field(
         default=5,
         description="Refusals after which an intent is a dead letter: no longer tried again by itself.",
+    )
+    receipt_key: SecretStr | None = Field(
+        default=None,
+        description="Key with which receipts of verifications are signed (HMAC-SHA256). Unset: not signed.",
     )
     max_body_bytes: Positive = Field(
         default=32 * 1024 * 1024, description="Largest request body that is read into memory."

@@ -29,6 +29,7 @@ from service.stores.postgres import payload_indexes
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.graph_keeper import GraphKeeper
+from service.stores.postgres.hnsw import BuildLimits
 from service.stores.postgres.hinted import PostgresHinted
 from service.stores.postgres.index_keeper import IndexKeeper
 from service.stores.postgres.intents import PostgresIntents
@@ -184,7 +185,14 @@ def core_of(settings: Settings, databases: Databases, source: Source | None) -> 
             records=None if source is None else recording.seals,
         ),
         indexes=IndexKeeper(databases.shared, payload_indexes.sync_indexes),
-        graphs=GraphKeeper(databases.shared, min_rows=settings.index_min_rows),
+        graphs=GraphKeeper(
+            databases.shared,
+            min_rows=settings.index_min_rows,
+            limits=BuildLimits(settings.index_memory_mb, settings.index_workers),
+            built=lambda index: metrics.index_was_built(
+                index.seconds, is_spilled=index.spilled is not None
+            ),
+        ),
         shadow=ShadowReads(
             {Side.TARGET: target} if store is None else {Side.TARGET: target, Side.SOURCE: store},
             Sampler(settings.shadow_sample_rate),

@@ -23,6 +23,7 @@ VecferryError
 ├── StaleEpoch               the stage changed under a request; refused before anything was written, retried by us
 ├── Overloaded               a bound was reached; answered 503 with Retry-After
 ├── StageError               the operator's: a stage change that is not possible now; 409 on the control API
+├── ArchiveError             the operator's: an exported archive is damaged, does not fit, or cannot be written
 └── ConfigurationError       the operator's: a setting is missing or wrong; one line, exit 2
 """
 
@@ -248,6 +249,10 @@ class Overloaded(VecferryError):
 
 class StageError(VecferryError):
     """A stage change that the transition table or a gate forbids."""
+
+
+class ArchiveError(VecferryError):
+    """A file or directory of an export cannot be read, written, or used here; the text names it and says why."""
 
 
 class ConfigurationError(VecferryError):

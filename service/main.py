@@ -9,35 +9,26 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp
 
-from backfill.metrics import BackfillMetrics
-from backfill.run import Backfill
-from backfill.verify import Verification
 from service import keys
-from service.administration import Administration
-from service.api.control import control_app
 from service.api.own import own_app
 from service.api.qdrant.app import qdrant_app
 from service.config import PREFIX, Settings
-from service.control.change import StageChanges
 from service.control.plane import ControlPlane
 from service.control.readiness import not_ready
-from service.control.sourced import create_request
 from service.control.state import CollectionState
 from service.core import Core, Databases, Source, core_of
 from service.embedded.engines import Engines, start_engines
 from service.errors import (
-    CollectionNotFound,
     ConfigurationError,
     StoreError,
     TargetUnavailable,
     VecferryError,
 )
-from service.model.qdrant import CreateCollection
+from service.operating import operator_side
 from service.protocol.resync import Resyncer
 from service.protocol.source_writes import SourceWrites
 from service.protocol.target_writes import TargetAuthority
 from service.protocol.whole import WholeChanges
-from service.protocol.whole_ledger import WholeLedger
 from service.proxy.answers import Answers
 from service.proxy.attempts import Attempts
 from service.proxy.bounds import InFlight, Room
@@ -47,11 +38,9 @@ from service.proxy.passing import Passer
 from service.proxy.proxy import Proxy
 from service.queries.strict.mode import StrictMode
 from service.stages import Side, compares
-from service.stores.postgres import catalog, hnsw
 from service.stores.postgres.collections import PgCollections
 from service.stores.postgres.database import Database
 from service.stores.postgres.fenced import FencedPgStore
-from service.stores.postgres.jobs import PostgresJobs
 from service.stores.postgres.opening import Opening
 from service.stores.postgres.store import PgStore
 from service.stores.qdrant.client import TURN_SECONDS, QdrantHttp
@@ -149,15 +138,14 @@ async def _connect_source(
 
 async def _wire(settings: Settings, databases: Databases, source: Source | None) -> Instance:
     core = core_of(settings, databases, source)
-    administration = _administration(core)
-    operator_key = keys.ensure(settings.data_dir)
+    operator = operator_side(core, source, keys.ensure(settings.data_dir))
     attempts = Attempts()
     with suppress(TargetUnavailable):
         await core.plane.start()
     return Instance(
         proxy=_proxy(core, attempts),
-        control=control_app(administration, operator_key=operator_key),
-        background=(*core.background, administration.run(), attempts.run()),
+        control=operator.app,
+        background=(*core.background, *operator.background, attempts.run()),
         plane=core.plane,
         resyncer=core.resyncer,
         whole=core.whole,
@@ -245,43 +233,3 @@ def _own_app(core: Core) -> ASGIApp:
         core.metrics.show_ledger(await core.book.tallies(collection=None))
 
     return own_app(core.registry, checks, refresh_gauges)
-
-
-def _administration(core: Core) -> Administration:
-    settings, source = core.settings, core.source
-    metrics = BackfillMetrics(core.registry)
-    jobs = PostgresJobs(core.database)
-
-    async def read_source_config(name: str) -> CreateCollection:
-        if source is None:
-            raise CollectionNotFound(name)
-        return create_request((await source.collection_info(name)).config)
-
-    async def build_indexes(collection: str) -> list[str]:
-        async with core.database.connection() as connection:
-            tables = await catalog.get(connection, collection)
-        return await hnsw.build_indexes(core.database, tables, min_rows=settings.index_min_rows)
-
-    return Administration(
-        plane=core.plane,
-        control=core.control,
-        changes=StageChanges(
-            core.plane,
-            core.control,
-            core.recording.seals,
-            read_source_config=read_source_config,
-            follow=core.whole.follow,
-            freeze_seconds=settings.freeze_seconds,
-        ),
-        source=source,
-        target=core.target,
-        jobs=jobs,
-        backfill=None
-        if source is None
-        else Backfill(source, jobs, metrics, page_size=settings.backfill_page_size),
-        verification=None if source is None else Verification(source, core.target, metrics),
-        build_indexes=build_indexes,
-        follow=core.whole.follow,
-        shadow=core.shadow,
-        ledger=WholeLedger(core.book, hints=core.recording.hints),
-    )

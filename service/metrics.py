@@ -1,6 +1,7 @@
 """The proxy's own metrics, on an injected registry. Label values come from enums or small fixed sets."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -8,6 +9,7 @@ from service.errors import Refusal
 from service.protocol.book import LineState, Tally
 from service.protocol.breaker import Circuit
 from service.stages import Side, Stage
+from service.waits import RecentWaits
 
 _LATENCY_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _IN_POSTGRES: tuple[LineState, ...] = tuple(
@@ -20,6 +22,7 @@ class ProxyMetrics:
     """Counters of the request path, the ledger and the stages."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.waits = RecentWaits()
         self.requests = Counter(
             "vecferry_requests_total",
             "Requests by kind, the store that answered and the status class.",
@@ -142,6 +145,17 @@ class ProxyMetrics:
             "Hints that were moved to the ledger.",
             registry=registry,
         )
+        self.index_builds = Counter(
+            "vecferry_index_builds_total",
+            "HNSW indexes that were built; `spilled` says that the memory was too small, and that it took longer.",
+            ("spilled",),
+            registry=registry,
+        )
+        self.index_build_seconds = Counter(
+            "vecferry_index_build_seconds_total",
+            "Time spent on building HNSW indexes.",
+            registry=registry,
+        )
         self.collections = Gauge(
             "vecferry_collections", "Collections by stage.", ("stage",), registry=registry
         )
@@ -155,6 +169,8 @@ class ProxyMetrics:
             "Failed reads of the control state; the last known state stays in force.",
             registry=registry,
         )
+        # To find the metric of some labels costs more than to count; there are few combinations.
+        self._labelled = cache(self._labels)
         for reason in Refusal:
             self.refused_requests.labels(reason)
         for side in Side:
@@ -163,6 +179,23 @@ class ProxyMetrics:
             self.collections.labels(stage)
         self.show_ledger(())
         self.ledger_is_current.set(0)
+
+    def answered(self, kind: str, answered_by: str, status: str, seconds: float) -> None:
+        """Count a request and the time it took; ``status`` is the class, ``"2xx"``."""
+        requests, request_seconds = self._labelled(kind, answered_by, status)
+        requests.inc()
+        request_seconds.observe(seconds)
+
+    def _labels(self, kind: str, answered_by: str, status: str) -> tuple[Counter, Histogram]:
+        return (
+            self.requests.labels(kind, answered_by, status),
+            self.request_seconds.labels(kind, answered_by),
+        )
+
+    def index_was_built(self, seconds: float, *, is_spilled: bool) -> None:
+        """Count an HNSW index."""
+        self.index_builds.labels("yes" if is_spilled else "no").inc()
+        self.index_build_seconds.inc(seconds)
 
     def intent_circuit_is(self, now: Circuit) -> None:
         """Show the state of the circuit breaker before Postgres."""

@@ -40,7 +40,7 @@ class PointReader(Protocol):
         """Return the number of points that match."""
         ...
 
-    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+    async def query(self, collection: str, request: QueryRequest) -> Sequence[Hit]:
         """Return the best points, best first; ``limit`` defaults to 10."""
         ...
 

@@ -34,9 +34,9 @@ def run(settings: Settings) -> None:
             qdrant_timeout_seconds=settings.qdrant_timeout_seconds,
         )
     with (
-        _bound(settings.host, settings.port, "PORT") as public,
-        _bound(LOOPBACK, settings.control_port, "CONTROL_PORT") as control,
-        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        bound(settings.host, settings.port, f"{PREFIX}PORT") as public,
+        bound(LOOPBACK, settings.control_port, f"{PREFIX}CONTROL_PORT") as control,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         runner.run(_serve(settings, public, control))
 
@@ -51,7 +51,7 @@ async def _serve(settings: Settings, public: socket.socket, control: socket.sock
             for server, listener in zip(servers, (public, control), strict=True):
                 listener.listen()  # who reads the next line may connect
                 serving.append(tasks.create_task(server.serve(sockets=[listener])))
-            _log.info("serving", url=_url(public), control=_url(control),
+            _log.info("serving", url=url_of(public), control=url_of(control),
                       instance=str(running.plane.instance))  # fmt: skip
             await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
             for server in servers:
@@ -89,8 +89,11 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
     )
 
 
-def _bound(host: str, port: int, setting: str) -> socket.socket:
-    """Take a port before anything is started; it listens once there is somebody to answer."""
+def bound(host: str, port: int, setting: str) -> socket.socket:
+    """Take a port before anything is started; it listens once there is somebody to answer.
+
+    Raises ``ConfigurationError`` that names the port's ``setting``, or that of the host.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
@@ -101,13 +104,14 @@ def _bound(host: str, port: int, setting: str) -> socket.socket:
             undo.pop_all()
     except OSError as error:
         is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-        named = "HOST" if is_host else setting
-        message = f"{PREFIX}{named}: cannot listen on {host}:{port}: {error.strerror}"
+        named = f"{PREFIX}HOST" if is_host else setting
+        message = f"{named}: cannot listen on {host}:{port}: {error.strerror}"
         raise ConfigurationError(message) from None
     return taken
 
 
-def _url(listener: socket.socket) -> str:
+def url_of(listener: socket.socket) -> str:
+    """Return the address that a listening socket is reached at."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -121,7 +125,8 @@ def _stop_on_signals(servers: list[uvicorn.Server]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
-def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    """Return the faster event loop where the platform has it."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:

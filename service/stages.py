@@ -82,6 +82,16 @@ def mirrors(stage: Stage) -> bool:
     return stage in _BOTH_WRITTEN
 
 
+def check_alone(name: str, stage: Stage) -> None:
+    """Raise ``StageError`` for a write to one store of a collection whose changes must reach both."""
+    if mirrors(stage):
+        message = (
+            f"`{name}` is mirrored (stage {stage}): written to one store only, the two would differ;"
+            " import through vecferry (--into proxy)"
+        )
+        raise StageError(message)
+
+
 def compares(stage: Stage) -> bool:
     """Say whether sampled searches run on both stores."""
     return stage in _COMPARED

@@ -41,7 +41,7 @@ class ShadowStore:
         self._watch = watch
         self._is_on = is_on
 
-    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+    async def query(self, collection: str, request: QueryRequest) -> Sequence[Hit]:
         """Return the control's answer, and offer a sampled one for comparison."""
         if not self._is_on(collection) or not self._reads.wants(collection):
             return await self._control.query(collection, request)

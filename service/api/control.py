@@ -1,14 +1,17 @@
 """The control API: ``/v1/control/…``, for the CLI. It listens on loopback only and asks for the operator's key."""
 
 import hmac
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.administration import Administration
 from service.api.errors import status_of
+from service.api.jobs import job_routes
 from service.api.ledger import ledger_routes
 from service.api.request_ids import RequestIds
 from service.errors import VecferryError
@@ -28,19 +31,13 @@ class StageRequest(BaseModel):
     percent: int | None = Field(default=None, ge=0, le=100)
 
 
-class BackfillRequest(BaseModel):
-    """``restart`` copies everything again from the first id."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    restart: bool = False
-
-
 Name = Annotated[str, Path(min_length=1)]
 
 
-def control_app(administration: Administration, *, operator_key: str) -> FastAPI:
-    """Return the control API over an instance's administration."""
+def control_app(
+    administration: Administration, *, operator_key: str, more: Sequence[APIRouter] = ()
+) -> FastAPI:
+    """Return the control API over an instance's administration, with ``more`` routes below ``PREFIX``."""
 
     def allowed(authorization: Annotated[str, Header()] = "") -> None:
         given = authorization.removeprefix(_BEARER)
@@ -56,7 +53,10 @@ def control_app(administration: Administration, *, operator_key: str) -> FastAPI
     )
     app.add_middleware(RequestIds)
     app.add_exception_handler(VecferryError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
     app.include_router(ledger_routes(administration.ledger, PREFIX))
+    for routes in (job_routes(administration.jobs, PREFIX), *more):
+        app.include_router(routes)
 
     @app.get(PREFIX + "/status")
     async def status() -> dict[str, object]:
@@ -78,28 +78,6 @@ def control_app(administration: Administration, *, operator_key: str) -> FastAPI
             "epoch": state.epoch,
         }
 
-    @app.post(PREFIX + "/collections/{name}/backfill")
-    async def start_backfill(name: Name, wanted: BackfillRequest) -> dict[str, object]:
-        return (await administration.start_backfill(name, restart=wanted.restart)).to_json()
-
-    @app.get(PREFIX + "/collections/{name}/backfill")
-    async def backfill(name: Name) -> dict[str, object]:
-        job = administration.job("backfill", name)
-        stored = await administration.backfill_job(name)
-        return {
-            "job": None if job is None else job.to_json(),
-            "progress": None if stored is None else stored.to_json(),
-        }
-
-    @app.post(PREFIX + "/collections/{name}/verify")
-    async def start_verify(name: Name) -> dict[str, object]:
-        return (await administration.start_verify(name)).to_json()
-
-    @app.get(PREFIX + "/collections/{name}/verify")
-    async def verify(name: Name) -> dict[str, object]:
-        job = administration.job("verify", name)
-        return {"job": None if job is None else job.to_json()}
-
     return app
 
 
@@ -116,3 +94,10 @@ def _percent(wanted: StageRequest) -> int:
 async def _on_error(_: Request, error: Exception) -> JSONResponse:
     status = status_of(type(error)) if isinstance(error, VecferryError) else 500
     return JSONResponse({"detail": str(error)}, status_code=status)
+
+
+async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+    """Name every field and what is wrong with it, in one line."""
+    reasons = error.errors() if isinstance(error, RequestValidationError) else ()
+    told = (f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in reasons)
+    return JSONResponse({"detail": "; ".join(told)}, status_code=422)

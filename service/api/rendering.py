@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.model.columns import RecordColumns
+from service.model.columns import HitColumns, RecordColumns
 from service.model.operations import UpdateResult
 from service.model.points import (
     UNNAMED,
@@ -38,6 +38,18 @@ def hit_json(hit: Hit) -> Json:
     return _with_contents({"id": hit.id, "version": hit.version, "score": score}, hit)
 
 
+def hits_json(hits: Sequence[Hit]) -> list[Json]:
+    """Write search results, best first."""
+    if not isinstance(hits, HitColumns):
+        return [hit_json(hit) for hit in hits]
+    scores = np.array(hits.scores, dtype=np.float32)
+    points: list[Json] = [
+        {"id": point_id, "version": version, "score": score}
+        for point_id, version, score in zip(hits.ids, hits.versions, scores, strict=True)
+    ]
+    return _with_columns(points, hits)
+
+
 def page_json(page: Page) -> Json:
     """Write a page of a scroll."""
     return {"points": _points(page.records), "next_page_offset": page.next_id}
@@ -56,16 +68,19 @@ def collection_json(info: CollectionInfo) -> Json:
 def _points(records: Sequence[Record]) -> list[Json]:
     if not isinstance(records, RecordColumns):
         return [record_json(record) for record in records]
-    points: list[Json] = [{"id": point_id} for point_id in records.ids]
-    for point, payload in zip(points, records.payloads or (), strict=False):
+    return _with_columns([{"id": point_id} for point_id in records.ids], records)
+
+
+def _with_columns(points: list[Json], given: RecordColumns | HitColumns) -> list[Json]:
+    for point, payload in zip(points, given.payloads or (), strict=False):
         # It is JSON already.
         point["payload"] = orjson.Fragment(payload)
-    for point, vectors in zip(points, _columns_of_vectors(records), strict=False):
+    for point, vectors in zip(points, _columns_of_vectors(given), strict=False):
         point["vector"] = vectors
     return points
 
 
-def _columns_of_vectors(records: RecordColumns) -> Iterable[object]:
+def _columns_of_vectors(records: RecordColumns | HitColumns) -> Iterable[object]:
     vectors = records.vectors
     if vectors is None:
         return ()

@@ -4,7 +4,23 @@ import sys
 
 import typer
 
-from service.cli import backfill, embedded, ledger, serve, stage, status, verify
+from service.cli import (
+    backfill,
+    embedded,
+    export,
+    importing,
+    jobs,
+    ledger,
+    quarantine,
+    receipt,
+    repair,
+    serve,
+    snapshot,
+    stage,
+    status,
+    verify,
+    worker,
+)
 from service.errors import ConfigurationError, VecferryError
 
 app = typer.Typer(
@@ -15,11 +31,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("backfill")(backfill.backfill)
 app.command("verify")(verify.verify)
+app.command("repair")(repair.repair)
+app.add_typer(jobs.app, name="jobs")
+app.command("export")(export.export)
+app.command("import")(importing.import_)
+app.command("snapshot")(snapshot.snapshot)
 app.add_typer(stage.app, name="stage")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(receipt.app, name="receipt")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(embedded.app, name="embedded")
 
 _CONFIGURATION_EXIT = 2

@@ -1,32 +1,63 @@
 """``vecferry backfill``: copy what was there before."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from service.cli.client import ControlClient
-from service.cli.jobs import Done, report, run
+from service.cli.following import how_to_follow, report, run, start
+from service.cli.options import PointsPerSecond, Workers
+from service.cli.rendering import Job, duration
 from service.cli.stage import Pattern
+
+Detach = Annotated[
+    bool, typer.Option(help="Return at once; `vecferry jobs watch` follows it later.")
+]
 
 
 def backfill(
     pattern: Pattern,
+    *,
     restart: Annotated[bool, typer.Option(help="Copy everything again from the first id.")] = False,
+    paused: Annotated[
+        bool, typer.Option(help="Make the jobs, but copy nothing before `vecferry jobs resume`.")
+    ] = False,
+    points_per_second: PointsPerSecond = None,
+    workers: Workers = None,
+    detach: Detach = False,
 ) -> None:
-    """Copy collections into Postgres beside live traffic; resumes where an earlier run ended."""
+    """Copy collections into Postgres beside live traffic; goes on where an earlier run ended."""
     client = ControlClient.from_settings()
-    jobs = run(client, "backfill", client.matching(pattern), _done, {"restart": restart})
-    report(jobs, _describe)
+    names = client.matching(pattern)
+    limits = {"points_per_second": points_per_second, "workers": workers}
+    given = {name: value for name, value in limits.items() if value is not None}
+    body = {"restart": restart, **given, **({"paused": True} if paused else {})}
+    if detach or paused:
+        report_started("backfill", start(client, "backfill", names, body))
+    else:
+        report(run(client, "backfill", names, body), _describe)
 
 
-def _done(found: dict[str, Any]) -> Done:
-    stored = found["progress"]
-    return (0, None) if stored is None else (stored["scanned"], stored["total"])
+def report_started(kind: str, jobs: dict[str, Job]) -> None:
+    """Say what was started and how to follow it."""
+    begun = [name for name, job in jobs.items() if job["state"] == "running"]
+    report(
+        jobs, lambda job: "was complete already" if job["state"] == "done" else str(job["phase"])
+    )
+    if begun:
+        typer.echo(how_to_follow(kind, begun))
 
 
-def _describe(result: dict[str, Any]) -> str:
-    indexes = ", ".join(name or "(unnamed)" for name in result["indexes"])
-    built = f", HNSW index on {indexes}" if indexes else ""
-    if result["was_done"]:
-        return f"was complete already (--restart copies again){built}"
-    return f"{result['scanned']} points read, {result['copied']} copied{built}"
+def _describe(job: Job) -> str:
+    built = "".join(f", {_index(index)}" for index in job["result"].get("indexes", ()))
+    if job.get("was_done"):
+        return "was complete already (--restart copies again)"
+    return f"{job['scanned']} points read, {job['copied']} copied{built}"
+
+
+def _index(index: dict[str, object]) -> str:
+    name = index["vector"] or "(unnamed)"
+    seconds = index["seconds"]
+    took = f" in {duration(seconds)}" if isinstance(seconds, int | float) else ""
+    spilled = " (did not fit into memory)" if index["spilled"] else ""
+    return f"HNSW index on {name}{took}{spilled}"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -48,13 +49,30 @@ class ControlClient:
         )
         return found
 
-    def start(self, kind: str, name: str, body: Mapping[str, object] | None = None) -> None:
-        """Start a long job: ``backfill`` or ``verify``."""
-        self._call("POST", f"/collections/{quote(name, safe='')}/{kind}", body)
+    def start(self, kind: str, name: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Start a long job, ``backfill`` or ``verify``, and return it."""
+        found: dict[str, Any] = self._call("POST", _job(kind, name), body)
+        return found
 
     def follow(self, kind: str, name: str) -> dict[str, Any]:
-        """Return how far a long job is."""
-        found: dict[str, Any] = self._call("GET", f"/collections/{quote(name, safe='')}/{kind}")
+        """Return the newest long job of a collection and how far it is."""
+        found: dict[str, Any] = self._call("GET", _job(kind, name))
+        return found
+
+    def jobs(self, pattern: str, kind: str | None) -> list[dict[str, Any]]:
+        """Return the newest long job of every kind, or of one, of the collections that a pattern names."""
+        wanted = {"pattern": pattern, "kind": kind}
+        found: list[dict[str, Any]] = self._call("GET", f"/jobs?{_query(wanted)}")
+        return found
+
+    def tune(self, kind: str, name: str, changes: Mapping[str, object]) -> dict[str, Any]:
+        """Change the options of a running job; what is not named stays."""
+        found: dict[str, Any] = self._call("PATCH", _job(kind, name), changes)
+        return found
+
+    def cancel(self, kind: str, name: str) -> dict[str, Any]:
+        """End a job; what it wrote stays."""
+        found: dict[str, Any] = self._call("DELETE", _job(kind, name))
         return found
 
     def ledger(
@@ -85,6 +103,50 @@ class ControlClient:
         )
         return found["retried"]
 
+    def quarantine(self, name: str, after: str | None) -> dict[str, Any]:
+        """Return a page of a collection's quarantine: ``points`` and ``next``."""
+        wanted = {"collection": name, "after": after}
+        found: dict[str, Any] = self._call("GET", f"/quarantine?{_query(wanted)}")
+        return found
+
+    def quarantine_count(self) -> dict[str, dict[str, int]]:
+        """Return by collection how many points are ``blocking`` and how many ``waived``."""
+        found: dict[str, dict[str, int]] = self._call("GET", "/quarantine/count")
+        return found
+
+    def waive(self, name: str, ids: Sequence[int | str]) -> int:
+        """Accept that the target lacks these points; returns how many were not waived before."""
+        found: dict[str, int] = self._call("POST", _job("quarantine/waive", name), {"ids": ids})
+        return found["waived"]
+
+    def retry_quarantined(
+        self, name: str, ids: Sequence[int | str] | None, after: str | None
+    ) -> dict[str, Any]:
+        """Try quarantined points again, those named or a page of all."""
+        wanted = {"ids": ids, "after": after}
+        found: dict[str, Any] = self._call("POST", _job("quarantine/retry", name), wanted)
+        return found
+
+    def repair(self, name: str, wanted: Mapping[str, object]) -> dict[str, Any]:
+        """Look at a page of ids, repair them if that is wanted, and return what was found and done."""
+        found: dict[str, Any] = self._call("POST", _job("repair", name), wanted)
+        return found
+
+    def receipts(self, collection: str | None, limit: int) -> list[dict[str, Any]]:
+        """Return the newest receipts of verifications, first the newest."""
+        wanted = {"collection": collection, "limit": limit}
+        found: dict[str, list[dict[str, Any]]] = self._call("GET", f"/receipts?{_query(wanted)}")
+        return found["receipts"]
+
+    def receipt(self, wanted: str) -> dict[str, Any]:
+        """Return the receipt with this id, else the newest one of the collection with this name."""
+        try:
+            path = f"/receipts/{UUID(wanted)}"
+        except ValueError:
+            path = f"/collections/{quote(wanted, safe='')}/receipt"
+        found: dict[str, Any] = self._call("GET", path)
+        return found
+
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - decoded JSON
         request = Request(  # noqa: S310 - the scheme is ours, see from_settings
             f"{self.url}/v1/control{path}",
@@ -96,11 +158,17 @@ class ControlClient:
             with urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
                 return json.load(answer)
         except HTTPError as error:
-            raise StageError(_detail(error)) from None
+            # 503: nothing that the operator could change, the same call may succeed later.
+            is_passing = error.code == HTTPStatus.SERVICE_UNAVAILABLE
+            raise (VecferryError if is_passing else StageError)(_detail(error)) from None
         except (URLError, HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
             message = f"no vecferry answers on {self.url}: {reason}"
             raise VecferryError(message) from None
+
+
+def _job(kind: str, name: str) -> str:
+    return f"/collections/{quote(name, safe='')}/{kind}"
 
 
 def _query(values: Mapping[str, object]) -> str:

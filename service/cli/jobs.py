@@ -1,101 +1,168 @@
-"""Long jobs of several collections, from start to end: bars on a terminal, plain lines elsewhere."""
+"""``vecferry jobs``: backfills and verifications while they run, from wherever they were started."""
 
-import sys
-import time
+import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.table import Table
 
 from service.cli.client import ControlClient
-from service.errors import VecferryError
+from service.cli.following import follow, report
+from service.cli.options import AsJson, Kind, PageBytes, PointsPerSecond, Workers
+from service.cli.rendering import Job, duration, is_paused, line, points, speed, time_left, waiting
+from service.cli.tables import show
+from service.errors import StageError, VecferryError
 
-_POLL_SECONDS = 0.25
+app = typer.Typer(
+    no_args_is_help=True, help="Follow, pause, tune and end backfills and verifications."
+)
 
-Done = tuple[int, int | None]
-"""How many of how many, the latter if known."""
-
-Job = dict[str, Any]
-"""A job as the control API shows it: ``state``, and a ``result`` or an ``error`` at its end."""
-
-_RESTARTED = "the instance restarted; run the command again"
+Pattern = Annotated[str, typer.Argument(help="A collection, or a shell pattern such as 'user_*'.")]
 
 
-def run(
-    client: ControlClient,
-    kind: str,
-    names: Sequence[str],
-    progress_of: Callable[[dict[str, Any]], Done],
-    body: Mapping[str, object] | None = None,
-) -> dict[str, Job]:
-    """Start a job for every collection and wait for all of them; one that cannot be started has failed."""
-    refused: dict[str, Job] = {}
-    for name in names:
+@app.command("list")
+def list_jobs(pattern: Pattern = "*", kind: Kind = None, as_json: AsJson = False) -> None:
+    """Show the newest backfill and verification of every collection."""
+    jobs = ControlClient.from_settings().jobs(pattern, kind)
+    if as_json:
+        typer.echo(json.dumps(jobs))
+        return
+    table = Table()
+    for heading in (
+        "collection",
+        "kind",
+        "state",
+        "points",
+        "points/s",
+        "left",
+        "workers",
+        "waits for",
+    ):
+        table.add_column(heading, overflow="fold")
+    for job in jobs:
+        state = "paused" if is_paused(job) else job["phase"]
+        table.add_row(
+            job["collection"], job["kind"], state, points(job), speed(job), time_left(job),
+            str(job["workers"]) if job["state"] == "running" else "", waiting(job),
+        )  # fmt: skip
+    show(table)
+
+
+@app.command("show")
+def show_jobs(pattern: Pattern, kind: Kind = None, as_json: AsJson = False) -> None:
+    """Show jobs with everything that is known of them."""
+    client = ControlClient.from_settings()
+    found = _matching(client, pattern, kind)
+    jobs = [client.follow(job["kind"], job["collection"])["job"] for job in found]
+    if as_json:
+        typer.echo(json.dumps(jobs))
+        return
+    for job in jobs:
+        typer.echo(f"{job['collection']} {job['kind']} ({job['id']}): {line(job)}")
+        typer.echo(f"  began {job['created_at']}, {duration(job['elapsed_seconds'])} in all")
+        for name, value in job["options"].items():
+            typer.echo(f"  {name}: {'no limit' if value is None else value}")
+
+
+@app.command("watch")
+def watch(pattern: Pattern = "*", kind: Kind = None) -> None:
+    """Follow open jobs until they end; Ctrl-C leaves them running."""
+    client = ControlClient.from_settings()
+    open_jobs = [job for job in client.jobs(pattern, kind) if job["state"] == "running"]
+    if not open_jobs:
+        typer.echo("no job is open")
+        return
+    followed = {
+        each: [job["collection"] for job in open_jobs if job["kind"] == each]
+        for each in ("backfill", "verify")
+    }
+    for each, names in followed.items():
+        if names:
+            report(follow(client, each, names), line)
+
+
+@app.command("pause")
+def pause(pattern: Pattern, kind: Kind = None) -> None:
+    """Have workers stop behind the page that they are at."""
+    _tune(pattern, kind, {"paused": True})
+
+
+@app.command("resume")
+def resume(pattern: Pattern, kind: Kind = None) -> None:
+    """Have workers go on."""
+    _tune(pattern, kind, {"paused": False})
+
+
+@app.command("tune")
+def tune(
+    pattern: Pattern,
+    *,
+    kind: Kind = None,
+    points_per_second: PointsPerSecond = None,
+    workers: Workers = None,
+    page_bytes: PageBytes = None,
+    unlimited: Annotated[
+        list[str] | None,
+        typer.Option(help="Take a limit away: points-per-second, workers or page-bytes."),
+    ] = None,
+) -> None:
+    """Change what running jobs may take; workers follow with their next page."""
+    limits = {"points_per_second": points_per_second, "workers": workers, "page_bytes": page_bytes}
+    changes: dict[str, object] = {
+        name: value for name, value in limits.items() if value is not None
+    }
+    for name in (each.replace("-", "_") for each in unlimited or ()):
+        if name not in limits:
+            message = f"--unlimited {name}: there is no such limit; one of {', '.join(limits)}"
+            raise StageError(message)
+        changes[name] = None
+    if not changes:
+        message = "nothing to tune: give at least one of --points-per-second, --workers, --page-bytes, --unlimited"
+        raise StageError(message)
+    _tune(pattern, kind, changes)
+
+
+@app.command("cancel")
+def cancel(pattern: Pattern, kind: Kind = None) -> None:
+    """End jobs; what they wrote stays, and another run goes through the ids anew."""
+    client = ControlClient.from_settings()
+    _each(_open(client, pattern, kind), lambda job: client.cancel(job["kind"], job["collection"]))
+
+
+def _tune(pattern: str, kind: str | None, changes: Mapping[str, object]) -> None:
+    client = ControlClient.from_settings()
+    _each(
+        _open(client, pattern, kind),
+        lambda job: client.tune(job["kind"], job["collection"], changes),
+    )
+
+
+def _each(jobs: Sequence[Job], change: Callable[[Job], Job]) -> None:
+    """Change every job and print how it is then; exit 1 when one could not be changed."""
+    failed = 0
+    for job in jobs:
+        name = f"{job['collection']} {job['kind']}"
         try:
-            client.start(kind, name, body)
+            typer.echo(f"{name}: {line(change(job))}")
         except VecferryError as error:
-            refused[name] = _failed(str(error))
-    started = [name for name in names if name not in refused]
-    ended = refused | follow(client, kind, started, progress_of)
-    return {name: ended[name] for name in names}
-
-
-def follow(
-    client: ControlClient,
-    kind: str,
-    names: Sequence[str],
-    progress_of: Callable[[dict[str, Any]], Done],
-) -> dict[str, Job]:
-    """Poll until every started job has ended; return the jobs by collection."""
-    ended: dict[str, Job] = {}
-    with _bars() as bars:
-        tasks = {name: bars.add_task(name, total=None) for name in names}
-        while len(ended) < len(names):
-            for name in names:
-                if name in ended:
-                    continue
-                found = client.follow(kind, name)
-                _show(bars, tasks[name], progress_of(found))
-                # A job lives in the instance's memory: another process has never heard of it.
-                job = found["job"] or _failed(_RESTARTED)
-                if job["state"] != "running":
-                    ended[name] = job
-            if len(ended) < len(names):
-                time.sleep(_POLL_SECONDS)
-    return ended
-
-
-def report(jobs: Mapping[str, Job], describe: Callable[[dict[str, Any]], str]) -> None:
-    """Print a line per job; exit 1 when one failed."""
-    failed = [name for name, job in jobs.items() if job["error"]]
-    for name, job in jobs.items():
-        if job["error"]:
-            typer.secho(f"{name}: failed: {job['error']}", fg="red", err=True)
-        else:
-            typer.echo(f"{name}: {describe(job['result'])}")
+            failed += 1
+            typer.secho(f"{name}: {error}", fg="red", err=True)
     if failed:
         raise typer.Exit(1)
 
 
-def _failed(error: str) -> Job:
-    return {"state": "failed", "result": None, "error": error}
+def _open(client: ControlClient, pattern: str, kind: str | None) -> list[Job]:
+    jobs = [job for job in client.jobs(pattern, kind) if job["state"] == "running"]
+    if not jobs:
+        message = f"no open job of a collection that `{pattern}` names"
+        raise StageError(message)
+    return jobs
 
 
-def _bars() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), disable=not sys.stderr.isatty(),
-    )  # fmt: skip
-
-
-def _show(bars: Progress, task: TaskID, done: Done) -> None:
-    bars.update(task, completed=done[0], total=done[1])
+def _matching(client: ControlClient, pattern: str, kind: str | None) -> list[Job]:
+    jobs = client.jobs(pattern, kind)
+    if not jobs:
+        message = f"no job of a collection that `{pattern}` names"
+        raise StageError(message)
+    return jobs

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.cli.client import ControlClient
+from service.cli.rendering import is_paused, speed, time_left, waiting
 from service.cli.tables import show
 
 
@@ -47,7 +48,16 @@ def _out_of_order(found: dict[str, Any]) -> Iterator[str]:
 
 def _table(found: dict[str, Any]) -> Table:
     table = Table()
-    for heading in ("collection", "stage", "authority", "ledger", "points", "backfill", "parity"):
+    for heading in (
+        "collection",
+        "stage",
+        "authority",
+        "ledger",
+        "points",
+        "backfill",
+        "verify",
+        "parity",
+    ):
         table.add_column(heading, overflow="fold")
     for row in found["collections"]:
         is_whole = not found["ledger_unread"] or row["stage"] == "off"
@@ -57,7 +67,8 @@ def _table(found: dict[str, Any]) -> Table:
             row["authority"] if found["stages_known"] else "?",
             _ledger(row["unsettled"], is_whole=is_whole),
             "" if row["points"] is None else str(row["points"]),
-            _backfill(row["backfill"]),
+            _job(row["backfill"]),
+            _job(row["verify"]),
             _parity(row["parity"]),
         )
     return table
@@ -73,11 +84,15 @@ def _ledger(intents: dict[str, int], *, is_whole: bool) -> str:
     return ", ".join(named if is_whole else [*named, "?"]) or "0"
 
 
-def _backfill(job: dict[str, Any] | None) -> str:
+def _job(job: dict[str, Any] | None) -> str:
+    """Return the state and the points of a job; while it is open also its rate and what it waits for."""
     if job is None:
         return ""
     total = "?" if job["total"] is None else job["total"]
-    return f"{job['state']} {job['scanned']}/{total}"
+    told = f"{'paused' if is_paused(job) else job['phase']} {job['scanned']}/{total}"
+    if job["state"] != "running":
+        return told
+    return ", ".join(part for part in (told, speed(job), time_left(job), waiting(job)) if part)
 
 
 def _parity(parity: dict[str, Any] | None) -> str:

@@ -1,12 +1,15 @@
 """``vecferry verify``: compare two stores point by point."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from service.cli.backfill import Detach, report_started
 from service.cli.client import ControlClient
-from service.cli.jobs import Done, Job, report, run
+from service.cli.following import report, run, start
+from service.cli.options import AsJson, PointsPerSecond, Workers
+from service.cli.rendering import Job
 from service.cli.stage import Pattern
 
 _MOST_LISTED = 10
@@ -14,32 +17,38 @@ _MOST_LISTED = 10
 
 def verify(
     pattern: Pattern,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the receipts as JSON.")] = False,
+    *,
+    points_per_second: PointsPerSecond = None,
+    workers: Workers = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare collections in both directions; exit 1 when anything differs."""
+    """Compare collections in both directions and print their receipts; exit 1 when anything differs."""
     client = ControlClient.from_settings()
-    jobs = run(client, "verify", client.matching(pattern), _done)
+    names = client.matching(pattern)
+    limits = {"points_per_second": points_per_second, "workers": workers}
+    body = {name: value for name, value in limits.items() if value is not None}
+    if detach:
+        report_started("verify", start(client, "verify", names, body))
+        return
+    jobs = run(client, "verify", names, body)
     if as_json:
         typer.echo(json.dumps({name: _document(job) for name, job in jobs.items()}))
     else:
         report(jobs, _describe)
-    if any(job["error"] or not job["result"]["clean"] for job in jobs.values()):
+    if any(job["state"] != "done" or not job["result"]["clean"] for job in jobs.values()):
         raise typer.Exit(1)
 
 
-def _done(found: dict[str, Any]) -> Done:
-    job = found["job"]
-    return (1, 1) if job is not None and job["state"] != "running" else (0, None)
-
-
 def _document(job: Job) -> dict[str, Any]:
-    if job["error"]:
-        return {"clean": False, "error": job["error"]}
+    if job["state"] != "done":
+        return {"clean": False, "error": job["error"] or job["state"]}
     receipt: dict[str, Any] = job["result"]
     return receipt
 
 
-def _describe(result: dict[str, Any]) -> str:
+def _describe(job: Job) -> str:
+    result = job["result"]
     verdict = "equal" if result["clean"] else "NOT EQUAL"
     return (
         f"{verdict}: {result['compared']} ids compared, {result['differing']} differing, "

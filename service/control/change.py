@@ -10,6 +10,9 @@ The procedure per kind of transition:
                deadline in the database: when anything fails or this process dies, the old stage goes on.
 - ``ABANDON``  publish ``off``, record, confirm, drop the target's tables.
 
+Gates: a stage that compares or reads the target needs a complete backfill; one that has the target answer more than
+before needs a quarantine in which every point is waived. No gate is in the way back to the source.
+
 The record in the source matters while the source is right, before or after: without it such a change is refused.
 Elsewhere it is brought up to date as soon as the source can be reached.
 """
@@ -75,7 +78,7 @@ class StageChanges:
                 await self._recorded(before, wanted)
                 await self._confirmed(self._plane.view.revision)
                 return before
-            self._check_gates(before, wanted)
+            await self._check_gates(before, wanted, percent)
             await self._carry_out(change, before, wanted, percent, actor)
             after = self._plane.view.state(name)
             _log.info(
@@ -88,9 +91,22 @@ class StageChanges:
         """Return how long a backfill has to wait for instances that are not heard; 0 when it need not."""
         return await self._seals.seconds_until_armed(state)
 
-    def _check_gates(self, before: CollectionState, wanted: Stage) -> None:
+    async def _check_gates(self, before: CollectionState, wanted: Stage, percent: int) -> None:
         if needs_backfill(wanted) and not before.backfilled:
             message = f"`{before.name}` has no complete backfill; run `vecferry backfill` first"
+            raise StageError(message)
+        if is_read_more(before, wanted, percent):
+            await self._check_quarantine(before)
+
+    async def _check_quarantine(self, state: CollectionState) -> None:
+        """Refuse while the target lacks points that nobody has given up by name."""
+        if state.generation is None:
+            return
+        if lacking := await self._store.quarantined(state.generation):
+            message = (
+                f"`{state.name}` has {lacking} point(s) that the target cannot hold;"
+                f" see `vecferry quarantine list {state.name}`, mend them or waive them by id"
+            )
             raise StageError(message)
 
     async def _carry_out(
@@ -150,6 +166,8 @@ class StageChanges:
                 frozen = await self._seals.freeze(before)
             if moves:
                 await self._all_ended(before, revision, frozen)
+            if is_read_more(before, wanted, percent):
+                await self._check_quarantine(before)
         except BaseException:
             await asyncio.shield(self._undo(before.name, token, frozen))
             raise
@@ -215,6 +233,16 @@ class StageChanges:
         """Return how many hints and intents there are, in the order in which they move."""
         hints = await self._seals.hints(generation) if state.authority is Side.SOURCE else 0
         return hints + await self._store.ledger_size(generation)
+
+
+def is_read_more(before: CollectionState, wanted: Stage, percent: int) -> bool:
+    """Say whether the target answers more requests after a change, while the source is right before it."""
+    if before.authority is Side.TARGET:
+        return False
+    is_more_ramp = wanted is Stage.RAMP and (
+        before.stage is not Stage.RAMP or percent > before.percent
+    )
+    return is_more_ramp or authority(wanted) is Side.TARGET
 
 
 def _involves_source(before: Stage, after: Stage) -> bool:

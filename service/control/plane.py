@@ -270,7 +270,8 @@ class ControlPlane:
         now = time.monotonic()
         if confirmed == self._confirmed and now - self._beat_at < HEARTBEAT_SECONDS:
             return
-        if not await self._store.confirm(self.instance, confirmed):
+        p99_ms = self._metrics.waits.p99_ms(at=time.perf_counter())
+        if not await self._store.confirm(self.instance, confirmed, client_p99_ms=p99_ms):
             if self._is_registered:
                 # Fenced after a long silence: come back as an instance like any other.
                 _log.warning("instance_was_fenced", instance=str(self.instance))

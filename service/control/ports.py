@@ -33,8 +33,13 @@ class ControlStore(Protocol):
         """Announce an instance; from now on stage changes wait for it."""
         ...
 
-    async def confirm(self, instance: UUID, revision: int) -> bool:
-        """Record a heartbeat and the revision below which nothing runs; false when the instance was fenced."""
+    async def confirm(
+        self, instance: UUID, revision: int, *, client_p99_ms: float | None = None
+    ) -> bool:
+        """Record a heartbeat and the revision below which nothing runs; false when the instance was fenced.
+
+        ``client_p99_ms`` is what its clients waited lately, for the throttles of the jobs.
+        """
         ...
 
     async def leave(self, instance: UUID) -> None:
@@ -124,6 +129,10 @@ class ControlStore(Protocol):
 
     async def stuck_intents(self, generation: int, *, older_than_seconds: float) -> int:
         """Return how many intents of a generation have been unsettled for so long."""
+        ...
+
+    async def quarantined(self, generation: int) -> int:
+        """Return how many points of a generation the target cannot hold and nobody has waived."""
         ...
 
     async def ledger_size(self, generation: int) -> int:

@@ -234,7 +234,7 @@ class TargetAuthority:
         await self._plane.seen_by_all(view.revision)
         return True
 
-    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+    async def query(self, collection: str, request: QueryRequest) -> Sequence[Hit]:
         """Return the best points."""
         return await self._target.query(collection, request)
 

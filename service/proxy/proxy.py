@@ -162,10 +162,11 @@ class Proxy:
             await exchange.read_ahead()
 
     def _record(self, exchange: Exchange, call: Call, refusals: list[Refused]) -> None:
-        seconds = time.perf_counter() - exchange.started
+        ended = time.perf_counter()
+        seconds = ended - exchange.started
+        self._metrics.waits.saw(seconds, at=ended)
         status = f"{exchange.status // 100}xx" if exchange.status else "none"
-        self._metrics.requests.labels(call.kind, exchange.answered_by, status).inc()
-        self._metrics.request_seconds.labels(call.kind, exchange.answered_by).observe(seconds)
+        self._metrics.answered(call.kind, exchange.answered_by, status, seconds)
         # What the source answered after the target was refused is no refusal.
         refused = (
             refusals[-1] if refusals and exchange.status == HTTPStatus.SERVICE_UNAVAILABLE else None

@@ -51,7 +51,7 @@ def takes_several_reads(query: ResolvedQuery) -> bool:
     return bool(query.branches) or isinstance(query.scoring, ByDiversity)
 
 
-async def execute(query: ResolvedQuery, leaves: Leaves) -> list[Hit]:
+async def execute(query: ResolvedQuery, leaves: Leaves) -> Sequence[Hit]:
     """Return the best points, best first, with what is wanted of each.
 
     Raises ``WrongInput`` for a formula that has no finite value for a point, and what the leaves raise.
@@ -61,8 +61,8 @@ async def execute(query: ResolvedQuery, leaves: Leaves) -> list[Hit]:
     scope = _Scope(query.filter, query.excluded)
     depth = query.limit + query.offset
     if isinstance(query.scoring, ByDiversity):
-        hits = await _diverse_root(query, query.scoring, scope, leaves)
-        return await _hydrated(hits[query.offset : depth], query, leaves)
+        diverse = await _diverse_root(query, query.scoring, scope, leaves)
+        return await _hydrated(diverse[query.offset : depth], query, leaves)
     lists = await _branches(query, scope, leaves)
     if _is_leaf(query):
         among = _ids(lists)
@@ -95,11 +95,11 @@ def _is_leaf(node: Branch) -> bool:
     return node.scoring is None or isinstance(node.scoring, ByVector | ByField | AtRandom)
 
 
-async def _branches(node: Branch, scope: _Scope, leaves: Leaves) -> list[list[Hit]]:
+async def _branches(node: Branch, scope: _Scope, leaves: Leaves) -> list[Sequence[Hit]]:
     return [await _branch(branch, scope.below(branch), leaves) for branch in node.branches]
 
 
-async def _branch(node: Branch, scope: _Scope, leaves: Leaves) -> list[Hit]:
+async def _branch(node: Branch, scope: _Scope, leaves: Leaves) -> Sequence[Hit]:
     """Return ids and scores of one branch, whose own filter is in the scope already."""
     if not node.branches:
         selection = Selection(
@@ -114,7 +114,7 @@ async def _branch(node: Branch, scope: _Scope, leaves: Leaves) -> list[Hit]:
     return await _rescored(node, node.limit, lists, leaves)
 
 
-async def _scored(node: Branch, selection: Selection, leaves: Leaves) -> list[Hit]:
+async def _scored(node: Branch, selection: Selection, leaves: Leaves) -> Sequence[Hit]:
     """Return what a node without branches finds, or what it makes of the points in ``among``."""
     match node.scoring:
         case None:
@@ -135,7 +135,9 @@ async def _scored(node: Branch, selection: Selection, leaves: Leaves) -> list[Hi
             assert_never(node.scoring)
 
 
-async def _rescored(node: Branch, limit: int, lists: list[list[Hit]], leaves: Leaves) -> list[Hit]:
+async def _rescored(
+    node: Branch, limit: int, lists: Sequence[Sequence[Hit]], leaves: Leaves
+) -> Sequence[Hit]:
     """Return the first ``limit`` hits that a node makes of what its branches returned."""
     match node.scoring:
         case ByReciprocalRank(k=k, weights=weights):
@@ -201,7 +203,7 @@ async def _with_vectors(hits: Sequence[Hit], using: str, leaves: Leaves) -> list
     return await _read(hits, Selection(limit=len(hits), with_vector=[using]), leaves)
 
 
-async def _hydrated(hits: list[Hit], query: ResolvedQuery, leaves: Leaves) -> list[Hit]:
+async def _hydrated(hits: Sequence[Hit], query: ResolvedQuery, leaves: Leaves) -> Sequence[Hit]:
     """Return the hits with what the answer carries of each."""
     wanted = Selection(
         limit=len(hits), with_payload=query.with_payload, with_vector=query.with_vector

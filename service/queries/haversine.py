@@ -9,7 +9,8 @@ from service.translate.geo import EARTH_METRES
 def haversine(a: GeoPoint, b: GeoPoint) -> float:
     """Return the distance in metres: 2 r asin √(sin²(Δφ/2) + cos φ₁ cos φ₂ sin²(Δλ/2)).
 
-    Source: the haversine formula, as in the crate ``geo`` that Qdrant uses.
+    Source: the haversine formula, as in the crate ``geo`` that Qdrant uses. Latitudes are within 90 degrees, as both
+    Qdrant's body parser and its payload reader have it: beyond, the square may be rounded to less than nothing.
     """
     from_latitude, to_latitude = radians(a.lat), radians(b.lat)
     half_latitude = radians(b.lat - a.lat) / 2

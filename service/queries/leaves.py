@@ -39,7 +39,7 @@ class Selection:
 class Leaves(Protocol):
     """The reads of one collection that a query tree ends in; each answers best first."""
 
-    async def by_vector(self, wanted: ByVector, selection: Selection) -> list[Hit]:
+    async def by_vector(self, wanted: ByVector, selection: Selection) -> Sequence[Hit]:
         """Return the points with the best scores. Raises ``WrongInput`` for a vector that does not fit."""
         ...
 

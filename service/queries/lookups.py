@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from service.errors import CollectionNotFound, PointNotFound, Unsupported
+from service.errors import CollectionNotFound, PointNotFound, Unsupported, WrongInput
 from service.model.ids import PointId
 from service.model.points import UNNAMED, Record, Vectors, VectorValue
 from service.model.qdrant import PointRequest, Prefetch, QueryGroupsRequest, QueryRequest
@@ -111,10 +111,21 @@ async def _read(
     store: Retriever, collection: str, other: str | None, request: PointRequest
 ) -> dict[PointId, Vectors]:
     if other is None or other == collection:
-        records = await store.retrieve(collection, request)
+        records = await _records(store, collection, request)
     else:
         try:
-            records = await store.retrieve(other, request)
+            records = await _records(store, other, request)
         except CollectionNotFound:
             raise PointNotFound(f"Collection {other} not found") from None
     return {record.id: record.vectors or {} for record in records}
+
+
+async def _records(store: Retriever, collection: str, request: PointRequest) -> Sequence[Record]:
+    """Qdrant reads vectors of points that it has found: an unknown name is none while no point is there."""
+    try:
+        return await store.retrieve(collection, request)
+    except WrongInput:
+        ids_alone = request.model_copy(update={"with_vector": False})
+        if await store.retrieve(collection, ids_alone):
+            raise
+        return []

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias, assert_never
 
 from service.errors import MalformedBody
+from service.translate.letters import LETTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,10 @@ class Each:
 Step: TypeAlias = Key | Index | Each
 Path: TypeAlias = tuple[Step, ...]
 
-# Combining marks are letters to Qdrant but not to \w.
-_KEY = r'(?:"(?P<quoted>[^"\\]*)"|(?P<bare>(?:[\w\-]|[^\W]|[\u0300-\u036f\u0900-\u0dff])+))'
+_KEY = rf'(?:"(?P<quoted>[^"\\]*)"|(?P<bare>[{LETTERS}_-]+))'
 _FIRST = re.compile(_KEY)
-_REST = re.compile(rf"\.{_KEY}|\[(?P<index>[0-9]*)\]")
+_REST = re.compile(rf"\.{_KEY}|\[(?:0*(?P<index>[0-9]{{1,20}})|(?P<each>))\]")
+_MOST = 2**64 - 1
 
 
 @lru_cache(maxsize=4096)
@@ -48,10 +49,11 @@ def parse_path(text: str) -> Path:
     at = 0
     while at < len(text) or not steps:
         found = (_REST if steps else _FIRST).match(text, at)
-        if found is None:
+        step = None if found is None else _step(found.groupdict())
+        if found is None or step is None:
             message = f"Invalid json path: '{text}'"
             raise MalformedBody(message)
-        steps.append(_step(found.groupdict()))
+        steps.append(step)
         at = found.end()
     return tuple(steps)
 
@@ -107,13 +109,14 @@ def spell(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def _step(groups: dict[str, str | None]) -> Step:
-    match groups.get("index"):
-        case None:
-            pass
-        case "":
+def _step(groups: dict[str, str | None]) -> Step | None:
+    """Return the step that a part of a path is; ``None`` for an index that 64 bits do not hold."""
+    match groups:
+        case {"each": ""}:
             return Each()
-        case digits:
-            return Index(int(digits))
-    quoted = groups["quoted"]
-    return Key(quoted if quoted is not None else groups["bare"] or "")
+        case {"index": str(digits)}:
+            return Index(int(digits)) if int(digits) <= _MOST else None
+        case {"quoted": str(name)} | {"bare": str(name)}:
+            return Key(name)
+        case _:
+            return None

@@ -27,9 +27,10 @@ class Argument:
     value: object
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    text: str
+class _Text(str):
+    """Literal SQL."""
+
+    __slots__ = ()
 
 
 _Part: TypeAlias = "_Text | Identifier | Argument"
@@ -48,8 +49,8 @@ class Sql:
         text: list[str] = []
         for part in self.parts:
             match part:
-                case _Text(literal):
-                    text.append(literal)
+                case _Text():
+                    text.append(part)
                 case Identifier():
                     text.append(part.quoted())
                 case Argument(value):

@@ -1,12 +1,11 @@
 """Stores at port level: dictionaries that keep the contract, and break where a test says so."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from backfill.job import Job, JobState
-from service.errors import StaleEpoch, VecferryError
+from service.errors import VecferryError
 from service.model.ids import PointId, encode_key
 from service.model.points import Hit, Page, Point, Record
 from service.model.qdrant import (
@@ -67,60 +66,6 @@ class Shelf:
     def _record(self, point_id: PointId) -> Record:
         kept = self.points[point_id]
         return Record(kept.id, kept.payload, kept.vectors)
-
-
-class Till:
-    """A ``BackfillStore``: rows by id, ``None`` for a tombstone, and one job.
-
-    ``failures`` are raised by the next pages before they are written, ``lost_answers`` after.
-    """
-
-    def __init__(self) -> None:
-        self.rows: dict[PointId, Point | None] = {}
-        self.job: Job | None = None
-        self.failures: list[VecferryError] = []
-        self.lost_answers: list[VecferryError] = []
-        self.pages = 0
-
-    async def insert_page(
-        self, job: Job, points: Sequence[Point], next_cursor: PointId | None
-    ) -> Job:
-        await asyncio.sleep(0)
-        if self.failures:
-            raise self.failures.pop(0)
-        stored = self.job
-        if stored is None or (stored.attempt, stored.cursor) != (job.attempt, job.cursor):
-            raise StaleEpoch
-        missing = [p for p in points if p.id not in self.rows]
-        self.rows.update({p.id: p for p in missing})
-        self.job = job.advanced(scanned=len(points), copied=len(missing), next_cursor=next_cursor)
-        self.pages += 1
-        if self.lost_answers:
-            raise self.lost_answers.pop(0)
-        return self.job
-
-    async def start(self, collection: str, *, total: int | None, restart: bool = False) -> Job:
-        old = self.job
-        if old is None or restart:
-            attempt = 1 if old is None else old.attempt + 1
-            self.job = Job(collection, 1, attempt, JobState.RUNNING, total=total)
-        elif old.state is not JobState.DONE:
-            self.job = Job(
-                collection, 1, old.attempt + 1, JobState.RUNNING,
-                old.cursor, old.copied, old.scanned, total,
-            )  # fmt: skip
-        assert self.job is not None
-        return self.job
-
-    async def get(self, collection: str) -> Job | None:
-        return self.job
-
-    async def finish(self, job: Job, *, error: str) -> Job:
-        self.job = Job(
-            job.collection, 1, job.attempt, JobState.FAILED,
-            job.cursor, job.copied, job.scanned, job.total, error,
-        )  # fmt: skip
-        return self.job
 
 
 def _id(value: object) -> PointId:

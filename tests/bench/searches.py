@@ -41,6 +41,7 @@ _ANY = float("inf")
 _BARE = Shape(None, None)
 _PLANS: tuple[Plan, ...] = (
     Scan(Reason.ASKED),
+    Scan(Reason.ASKED, collected=True),
     *(Graph(Reason.MANY, ef, 40_000) for ef in (40, 100, 200, 400, MOST_EF)),
 )
 

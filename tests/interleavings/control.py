@@ -56,7 +56,13 @@ class ModelControl:
         self._tables.confirmed.setdefault(instance, 0)
         self._tables.heartbeat_at[instance] = self._now
 
-    async def confirm(self, instance: UUID, revision: int) -> bool:
+    async def confirm(
+        self,
+        instance: UUID,
+        revision: int,
+        *,
+        client_p99_ms: float | None = None,
+    ) -> bool:
         await self._ask()
         if instance not in self._tables.instances:
             return False
@@ -135,6 +141,10 @@ class ModelControl:
 
     async def stuck_intents(self, generation: int, *, older_than_seconds: float) -> int:
         """Return 0: what is stuck is found by the wait for an empty ledger, a little later."""
+        return 0
+
+    async def quarantined(self, generation: int) -> int:
+        """Return 0: nothing is refused here."""
         return 0
 
     def _size(self, generation: int | None) -> int:

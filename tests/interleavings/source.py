@@ -202,7 +202,8 @@ def _operation(method: str, path: str, asked: dict[str, Any]) -> tuple[str, Appl
         case "POST", "/payload":
             return f"set {asked}", lambda points: _set(points, asked["points"], asked["payload"])
         case other:
-            raise NotImplementedError(other)
+            message = f"the model of Qdrant was asked for what no history writes: {other}"
+            raise AssertionError(message)
 
 
 def _upsert(points: dict[PointId, int], values: Mapping[PointId, int]) -> int:

@@ -106,7 +106,8 @@ def operation(write: Write) -> Operation:
         case Remove(ids):
             return Delete(ByIds(ids))
         case _:
-            raise NotImplementedError(write)
+            message = f"a history lets Postgres take a write that it does not know: {write}"
+            raise AssertionError(message)
 
 
 class Result(Enum):

@@ -14,15 +14,16 @@ from typing import Any
 
 from tests.parity.asks import Answer, Ask
 from tests.parity.compare import agree, difference
-from tests.parity.query_worlds import COUNT, World
+from tests.parity.leaps import ALL, Wrap, below, branches, has_tie, rivals
+from tests.parity.query_worlds import World
 from tests.parity.random_queries import UNIQUE_FIELDS, Drawn, draw
 
 Both = Callable[[Ask], Awaitable[tuple[Answer, Answer]]]
 
 _PER_REQUEST = 20
-_ALL = 2 * COUNT
 _SPREAD = 0.1
 _ROUNDING = 5e-5
+_DISTANCES = ("Euclid", "Manhattan")
 _CANCELLING = ("relevance_feedback", "sum_scores", "formula")
 _OK, _FAILED = 200, 500
 _CANCELLED = "Operation cancelled"
@@ -141,6 +142,23 @@ async def _is_free(both: Both, world: World, one: Drawn) -> bool:
         scores = [hit["score"] for hit in expected.body["result"]["points"]]
         if _has_tie(replace(probe, is_whole=True) if is_grouped else probe, scores):
             return True
+    return await _has_leap(both, world, one)
+
+
+async def _has_leap(both: Both, world: World, one: Drawn) -> bool:
+    """Say whether a point is as like to one example as to another, and its score depends on which it is more like."""
+    path = f"/collections/{world.main.name}/points/query"
+
+    async def scores(search: dict[str, Any]) -> dict[Any, float]:
+        found, _ = await both(Ask("POST", path, search))
+        hits = found.body["result"]["points"] if found.status == _OK else ()
+        return {hit["id"]: hit["score"] for hit in hits}
+
+    for pair in rivals(one.body, below(_root(one, world), lambda whole: whole)):
+        sides = [[await scores(search) for search in side] for side in (pair.one, pair.other)]
+        is_distance = world.kinds[pair.using].distance in _DISTANCES
+        if has_tie(*sides, is_distance=is_distance):
+            return True
     return False
 
 
@@ -161,23 +179,21 @@ def _has_tie(probe: _Probe, scores: list[float]) -> bool:
 
 
 def _probes(one: Drawn, world: World) -> Iterator[_Probe]:
-    own = {"has_id": sorted(_ids(one.body, world.ids), key=str)}
-    root = {"filter": {"must_not": [own]}, "prefetch": [], "limit": _ALL}
-    yield from _below(one.body, lambda inner: _passed(root, inner))
+    wrap = below(_root(one, world), lambda whole: whole)
+    yield from _below(one.body, wrap)
     if one.path == "points/query/groups" or _diverse(one.body):
-        yield _probe(one.body, lambda inner: _passed(root, inner), is_ranked=True)
+        yield _probe(one.body, wrap, is_ranked=True)
 
 
-Wrap = Callable[[dict[str, Any]], dict[str, Any]]
+def _root(one: Drawn, world: World) -> dict[str, Any]:
+    """Return what a request lets pass: all points but those that it names as examples."""
+    own = {"has_id": sorted(_ids(one.body, world.ids), key=str)}
+    return {"filter": {"must_not": [own]}}
 
 
 def _below(node: dict[str, Any], wrap: Wrap) -> Iterator[_Probe]:
-    branches = node.get("prefetch", [])
-    for branch in branches if isinstance(branches, list) else [branches]:
-
-        def inner(child: dict[str, Any]) -> dict[str, Any]:
-            return wrap(_passed(node, child))
-
+    inner = below(node, wrap)
+    for branch in branches(node):
         if not _is_unique(branch):
             probe = _probe(branch, inner, is_ranked=_is_fusion(node, "rrf"))
             yield replace(probe, is_normalised=_is_fusion(node, "dbsf"))
@@ -185,19 +201,13 @@ def _below(node: dict[str, Any], wrap: Wrap) -> Iterator[_Probe]:
 
 
 def _probe(node: dict[str, Any], wrap: Wrap, *, is_ranked: bool) -> _Probe:
-    whole = {key: value for key, value in node.items() if key in _NODE} | {"limit": _ALL}
+    whole = {key: value for key, value in node.items() if key in _NODE} | {"limit": ALL}
     cuts = [node.get("limit", 10)]
     if mmr := _diverse(node):
         cuts.append(mmr["candidates_limit"])
         whole["query"] = node["query"]["nearest"]
     threshold = whole.pop("score_threshold", None)
     return _Probe(wrap(whole), tuple(cuts), threshold, is_ranked)
-
-
-def _passed(node: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
-    """Return a node that passes its only branch on, with the same filter."""
-    made = {"prefetch": [child], "query": {"formula": "$score"}, "limit": _ALL}
-    return {**made, "filter": node["filter"]} if "filter" in node else made
 
 
 _NODE = (

@@ -23,7 +23,7 @@ from service.api.qdrant.legacy import (
 from service.api.qdrant.parameters import READ
 from service.api.qdrant.reads import answered, grouped
 from service.api.qdrant.requests import ApiRequest
-from service.api.rendering import hit_json
+from service.api.rendering import hits_json
 from service.model.qdrant import GroupsResult, ScoredPoint
 
 endpoints = Endpoints("Points", "/collections/{collection_name}/points")
@@ -115,13 +115,13 @@ async def discover_batch(request: ApiRequest) -> Response:
 
 async def _one(request: ApiRequest, wanted: PageRequest) -> Response:
     hits = await answered(request, to_query(wanted))
-    return request.ok([hit_json(hit) for hit in hits])
+    return request.ok(hits_json(hits))
 
 
 async def _many(request: ApiRequest, wanted: Sequence[PageRequest]) -> Response:
     queries = [to_query(each, ("searches", at)) for at, each in enumerate(wanted)]
     answers = [await answered(request, query, batch=len(queries)) for query in queries]
-    return request.ok([[hit_json(hit) for hit in hits] for hits in answers])
+    return request.ok([hits_json(hits) for hits in answers])
 
 
 async def _groups(request: ApiRequest, wanted: GroupsRequest) -> Response:

@@ -13,7 +13,8 @@ from service.api.qdrant.paths import Path
 
 _LONG = 16
 """Shorter lists are not worth the way around."""
-_VECTOR, _ROWS = 1, 2
+VECTOR, _ROWS = 1, 2
+"""The dimensions of what may be taken aside."""
 _NUMBERS = frozenset({int, float})
 
 
@@ -35,7 +36,7 @@ class Aside:
         if not dimensions or not value:
             return None
         if _is_vector(value):
-            if len(value) < _LONG or _VECTOR not in dimensions:
+            if len(value) < _LONG or VECTOR not in dimensions:
                 return None
             self._taken[path] = value
             return [0.0]
@@ -61,13 +62,18 @@ def _is_vector(value: list[Any]) -> bool:
     return _NUMBERS.issuperset(map(type, value))
 
 
+def is_long_vector(value: list[Any]) -> bool:
+    """Say whether a list is a vector that is worth the way around its model."""
+    return len(value) >= _LONG and _is_vector(value)
+
+
 def _is_row(value: object) -> bool:
     return type(value) is list and bool(value) and _is_vector(value)
 
 
 def vector_dimensions(members: Iterable[object]) -> frozenset[int]:
     """Return 1 when one of the types is a list of floats, 2 when one is a list of such lists."""
-    return frozenset(map(_dimensions, members)) & {_VECTOR, _ROWS}
+    return frozenset(map(_dimensions, members)) & {VECTOR, _ROWS}
 
 
 def _dimensions(annotation: object) -> int:

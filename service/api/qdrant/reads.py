@@ -1,5 +1,7 @@
 """Endpoints that read points."""
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
 from service.api.parsing import parse
@@ -8,7 +10,7 @@ from service.api.qdrant.grouping import facet_json, groups_json
 from service.api.qdrant.parameters import READ
 from service.api.qdrant.reading import as_object, required_list
 from service.api.qdrant.requests import ApiRequest
-from service.api.rendering import hit_json, page_json, record_json
+from service.api.rendering import hits_json, page_json, record_json
 from service.errors import PointNotFound, WrongInput
 from service.model.ids import MAX_INTEGER_ID, PointId, parse_point_id
 from service.model.points import Group, Hit, Record
@@ -42,7 +44,7 @@ endpoints = Endpoints("Points", "/collections/{collection_name}")
 async def query(request: ApiRequest) -> Response:
     """The best points for a query."""
     hits = await answered(request, await request.parsed(QueryRequest))
-    return request.ok({"points": [hit_json(hit) for hit in hits]})
+    return request.ok({"points": hits_json(hits)})
 
 
 @endpoints.on(
@@ -59,7 +61,7 @@ async def query_batch(request: ApiRequest) -> Response:
         for at, raw in enumerate(required_list(as_object(await request.json()), "searches"))
     ]
     answers = [await answered(request, each, batch=len(queries)) for each in queries]
-    return request.ok([{"points": [hit_json(hit) for hit in hits]} for hits in answers])
+    return request.ok([{"points": hits_json(hits)} for hits in answers])
 
 
 @endpoints.on(
@@ -138,7 +140,7 @@ async def get_point(request: ApiRequest) -> Response:
 
 async def answered(
     request: ApiRequest, wanted: QueryRequest, *, batch: int | None = None
-) -> list[Hit]:
+) -> Sequence[Hit]:
     """Return the store's answer to a query, one of ``batch``. Raises ``TimedOut``."""
     work = request.store.query(request.collection, wanted)
     return await request.in_time("Search", work, batch=batch)

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.envelope import ok
-from service.api.parsing import parse, read_body
+from service.api.known_bodies import parsed
+from service.api.parsing import read_body
 from service.api.qdrant.parameters import Parameters
 from service.api.qdrant.reading import loads
 from service.errors import TimedOut
@@ -46,11 +47,14 @@ class ApiRequest:
 
     async def json(self) -> object:
         """Return the body. Raises ``MalformedBody`` and ``BodyTooLarge``."""
-        return loads(await read_body(self.http, self._max_body_bytes))
+        return loads(await self._body())
+
+    async def _body(self) -> bytes:
+        return await read_body(self.http, self._max_body_bytes)
 
     async def parsed(self, model: type[M]) -> M:
         """Return what the body stands for. Raises ``MalformedBody``, ``InvalidBody`` and ``BodyTooLarge``."""
-        return parse(model, await self.json())
+        return parsed(model, await self._body())
 
     async def in_time(
         self,

@@ -19,7 +19,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from service.api.qdrant.numbers import Aside, vector_dimensions
+from service.api.qdrant.numbers import VECTOR, Aside, vector_dimensions
 from service.api.qdrant.paths import Path, malformed
 from service.api.qdrant.reasons import one_reason
 from service.errors import MalformedBody
@@ -207,6 +207,13 @@ def _fields(model: type[BaseModel]) -> dict[str, _Place]:
         field.alias or name: _place(cast("type", field.annotation))
         for name, field in model.model_fields.items()
     }
+
+
+@cache
+def vector_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the JSON names of the fields that may hold a single dense vector."""
+    fields = _fields(model)
+    return frozenset(name for name, place in fields.items() if VECTOR in place.dimensions)
 
 
 @cache

@@ -16,13 +16,16 @@ from service.stores.postgres.distances import (
     indexes_halves,
     metric,
 )
-from service.stores.postgres.plan import Graph
+from service.stores.postgres.plan import Graph, Scan
 from service.stores.postgres.selecting import key_conditions, planned_for
 from service.stores.postgres.vector_tables import VectorTable
 from service.translate.sql import TRUE, Argument, Sql, join, number, sql
 
 _RERANKED = 2
 """Half precision misplaces neighbours: so many times as many are ranked again by their full vectors."""
+
+
+_KEY = sql("v.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,8 @@ class Search:
         return self.depth * (_RERANKED if indexes_halves(self.vector) else 1)
 
 
-def by_scan(search: Search) -> Sql:
+def by_scan(search: Search, plan: Scan) -> Sql:
     """Return the best of all points that match, found by computing every distance."""
-    points = sql(" JOIN ", search.tables.points, " AS p ON p.key = v.key AND NOT p.deleted")
     near = distance(search.vector, search.query)
     return sql(
         "SELECT v.key, ",
@@ -69,15 +71,35 @@ def by_scan(search: Search) -> Sql:
         " AS score FROM ",
         search.vector.table,
         " AS v",
+        _collected(search) if plan.collected else _joined(search),
+        " ORDER BY (",
+        near,
+        ") + 0, v.key LIMIT ",
+        number(search.depth),
+    )
+
+
+def _collected(search: Search) -> Sql:
+    """Return the condition that takes all matching keys at once: the index on them is then walked in its order."""
+    return sql(
+        " WHERE v.key = ANY(ARRAY(SELECT p.key FROM ",
+        search.tables.points,
+        " AS p WHERE NOT p.deleted AND ",
+        search.proof,
+        " AND ",
+        _condition(search, planned_for(search.filter), sql("p.key")),
+        "))",
+    )
+
+
+def _joined(search: Search) -> Sql:
+    points = sql(" JOIN ", search.tables.points, " AS p ON p.key = v.key AND NOT p.deleted")
+    return sql(
         points if search.filter is not TRUE else sql(),
         " WHERE ",
         search.proof,
         " AND ",
         _condition(search, planned_for(search.filter)),
-        " ORDER BY (",
-        near,
-        ") + 0, v.key LIMIT ",
-        number(search.depth),
     )
 
 
@@ -128,6 +150,6 @@ def _passes(search: Search) -> Sql:
     )
 
 
-def _condition(search: Search, tested: Sql) -> Sql:
-    conditions = [tested, *key_conditions(sql("v.key"), search.selection)]
+def _condition(search: Search, tested: Sql, key: Sql = _KEY) -> Sql:
+    conditions = [tested, *key_conditions(key, search.selection)]
     return join(" AND ", [sql("(", condition, ")") for condition in conditions])

@@ -17,10 +17,11 @@ import orjson
 from service.errors import CollectionExists, CollectionNotFound, Unsupported
 from service.model.qdrant import CreateCollection, Datatype
 from service.stores.configuration import vector_params, vector_specs
+from service.stores.postgres import ddl
 from service.stores.postgres.database import Connection
-from service.stores.postgres.vector_tables import VectorTable, vector_definition
+from service.stores.postgres.vector_tables import VectorTable
 from service.translate.rows import Row
-from service.translate.sql import Identifier, Sql, sql
+from service.translate.sql import Identifier, sql
 
 MAX_DIMENSIONS = 16_000
 _HELD = (Datatype.FLOAT32, Datatype.FLOAT16, Datatype.UINT8)
@@ -146,7 +147,7 @@ async def create(conn: Connection, name: str, config: CreateCollection) -> Colle
     if created is None:
         raise CollectionExists(name)
     tables = await get(conn, name)
-    for statement in _definitions(tables):
+    for statement in ddl.collection(tables.points, tables.vectors.values()):
         await conn.execute(statement.render()[0])
     return tables
 
@@ -207,7 +208,7 @@ def _path(where: str, name: str) -> str:
 
 
 def _tables(row: Mapping[str, Any]) -> CollectionTables:
-    return _parsed(
+    return described(
         row["id"],
         row["name"],
         row["config"],
@@ -221,7 +222,7 @@ def _tables(row: Mapping[str, Any]) -> CollectionTables:
 
 # Every request looks the collection up; its configuration is parsed once.
 @lru_cache(maxsize=1024)
-def _parsed(  # noqa: PLR0913, PLR0917 - the columns
+def described(  # noqa: PLR0913, PLR0917 - the columns
     collection_id: int,
     name: str,
     config: str,
@@ -231,6 +232,7 @@ def _parsed(  # noqa: PLR0913, PLR0917 - the columns
     stamp: str,
     epoch: int | None,
 ) -> CollectionTables:
+    """Return the tables of a collection with this row in the catalogue, whether there is one or not."""
     request = CreateCollection.model_validate_json(config)
     specs = vector_specs(request)
     return CollectionTables(
@@ -252,15 +254,3 @@ def _parsed(  # noqa: PLR0913, PLR0917 - the columns
         stamp=stamp,
         epoch=epoch,
     )
-
-
-def _definitions(tables: CollectionTables) -> list[Sql]:
-    # The fill factor leaves room for updates in place: a payload change then touches no index.
-    points = sql(
-        "CREATE TABLE ",
-        tables.points,
-        " (key bytea PRIMARY KEY CHECK (octet_length(key) = 17), payload jsonb NOT NULL,"
-        " deleted boolean NOT NULL DEFAULT false, version bigint NOT NULL)"
-        " WITH (fillfactor = 70)",
-    )
-    return [points, *(vector_definition(vector) for vector in tables.vectors.values())]

@@ -14,7 +14,7 @@ from service.control.state import CollectionState
 from service.errors import StageError
 from service.model.qdrant import CreateCollection
 from service.stages import Stage
-from service.stores.postgres import catalog, control_rows, leftovers
+from service.stores.postgres import catalog, control_rows, leftovers, quarantine
 from service.stores.postgres.database import Database
 
 _ROWS = """
@@ -72,13 +72,17 @@ class PostgresControl:
                 "INSERT INTO vecferry.instances (id) VALUES ($1) ON CONFLICT DO NOTHING", instance
             )
 
-    async def confirm(self, instance: UUID, revision: int) -> bool:
+    async def confirm(
+        self, instance: UUID, revision: int, *, client_p99_ms: float | None = None
+    ) -> bool:
         """Record a heartbeat and the confirmed revision; false when the instance was fenced."""
         async with self._database.connection() as connection:
             status: str = await connection.execute(
-                "UPDATE vecferry.instances SET heartbeat_at = now(), revision = $2 WHERE id = $1",
+                "UPDATE vecferry.instances SET heartbeat_at = now(), revision = $2, client_p99_ms = $3"
+                " WHERE id = $1",
                 instance,
                 revision,
+                client_p99_ms,
             )
         return status == "UPDATE 1"
 
@@ -275,6 +279,11 @@ class PostgresControl:
                     older_than_seconds,
                 )
             )
+
+    async def quarantined(self, generation: int) -> int:
+        """Return how many points of a generation the target cannot hold and nobody has waived."""
+        async with self._database.connection() as connection:
+            return control_rows.number(await connection.fetchval(quarantine.BLOCKING, generation))
 
     async def ledger_size(self, generation: int) -> int:
         """Return the number of unsettled intents of a generation, those of the whole collection included."""

@@ -6,6 +6,7 @@ Instances take turns; what fails is tried again some minutes later.
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -13,6 +14,7 @@ from service.errors import VecferryError
 from service.stores.postgres import catalog, hnsw
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
+from service.stores.postgres.hnsw import BuildLimits, BuiltIndex
 from service.troubles import Trouble
 
 _log = structlog.get_logger(__name__)
@@ -27,14 +29,27 @@ _COMPLETE = """
 """
 
 
+def _nobody_counts(_: BuiltIndex) -> None:
+    """Stand in where there are no metrics."""
+
+
 class GraphKeeper:
     """Looks for vectors with ``min_rows`` rows and no index."""
 
     def __init__(
-        self, database: Database, *, min_rows: int, look_seconds: float = _LOOK_SECONDS
+        self,
+        database: Database,
+        *,
+        min_rows: int,
+        limits: BuildLimits = BuildLimits(),  # noqa: B008 - frozen
+        built: Callable[[BuiltIndex], None] = _nobody_counts,
+        look_seconds: float = _LOOK_SECONDS,
     ) -> None:
+        """``built`` is told of every index."""
         self._database = database
         self._min_rows = min_rows
+        self._limits = limits
+        self._built = built
         self._look_seconds = look_seconds
         self._not_before: dict[int, float] = {}
 
@@ -66,12 +81,15 @@ class GraphKeeper:
             tables = await catalog.by_id(connection, collection)
             if tables is None or not await self._is_missing(connection, tables):
                 return
-        await hnsw.build_indexes(self._database, tables, min_rows=self._min_rows)
+        for index in await hnsw.build_indexes(
+            self._database, tables, min_rows=self._min_rows, limits=self._limits
+        ):
+            self._built(index)
 
     async def _is_missing(self, connection: Connection, tables: CollectionTables) -> bool:
         """Say whether a vector has enough rows and no index; looks at ``min_rows`` rows of each at most."""
         for vector in tables.vectors.values():
-            if hnsw.graph_options(tables, vector) is None:
+            if hnsw.graph_options(tables.config, vector) is None:
                 continue
             if await hnsw.has_index(connection, vector):
                 continue

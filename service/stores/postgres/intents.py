@@ -1,6 +1,6 @@
 """The ledger in Postgres: intents, and the two resyncs that settle them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -212,6 +212,8 @@ class PostgresIntents:
             # Also without the intent, which somebody may have settled or recovered too early (R7): under the
             # ids' locks a copy to the target is older than any write of the new authority.
             bad, undecided = await copied(connection, tables, keys, fetch, write)
+            await settling.unlist(connection, generation, held, _without(keys, bad, undecided))
+            bad = await settling.enlist(connection, generation, bad)
             settlement = await settling.conclude(
                 connection, held, bad, undecided, dead_after=self._dead_after
             )
@@ -289,6 +291,7 @@ class PostgresIntents:
             points = await reads.whole_points(connection, tables, wanted)
             bad, undecided = await pushed(items_of(wanted, points), push)
             reached(Step.PUSHED)
+            await settling.unlist(connection, generation, held, _without(wanted, bad, undecided))
             return await settling.conclude(
                 connection, held, bad, undecided, dead_after=self._dead_after
             )
@@ -302,6 +305,13 @@ async def insert(connection: Connection, intents: Sequence[Intent], *, owner: UU
         columns = zip(*map(_columns, intents), strict=True)
         rows = await connection.fetch(_INSERT, *map(list, columns), owner)
     return {row["id"] for row in rows}
+
+
+def _without(
+    keys: Sequence[bytes], bad: Mapping[bytes, str], undecided: Sequence[bytes]
+) -> set[bytes]:
+    """Return the keys that were made equal."""
+    return {*keys} - bad.keys() - {*undecided}
 
 
 def _columns(intent: Intent) -> tuple[UUID, int, int, str, bool, bytes, str]:

@@ -6,6 +6,7 @@ its conditions, fails where the catalogue says something else by now: then it is
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
 
@@ -98,14 +99,19 @@ def is_one_search(request: QueryRequest) -> bool:
 
 def is_unchanged(name: str, tables: CollectionTables) -> Sql:
     """Return a condition without columns: true, or an error where the name does not stand for these tables now."""
+    return _is_unchanged(name, tables.id, tables.stamp, tables.epoch)
+
+
+@lru_cache(maxsize=1024)
+def _is_unchanged(name: str, collection_id: int, stamp: str, epoch: int | None) -> Sql:
     return sql(
         "(SELECT vecferry.check_unchanged(",
         literal(name),
         ", ",
-        number(tables.id),
+        number(collection_id),
         ", ",
-        literal(tables.stamp),
+        literal(stamp),
         ", ",
-        sql("NULL") if tables.epoch is None else number(tables.epoch),
+        sql("NULL") if epoch is None else number(epoch),
         "))",
     )

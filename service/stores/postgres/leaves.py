@@ -54,7 +54,7 @@ class PgLeaves:
         kind = vector_table(self._tables, wanted.using).kind
         return isinstance(wanted.scoring, Nearest) and kind is VectorKind.DENSE
 
-    async def by_vector(self, wanted: ByVector, selection: Selection) -> list[Hit]:
+    async def by_vector(self, wanted: ByVector, selection: Selection) -> Sequence[Hit]:
         """Return the points with the best scores."""
         self._check_corpus(wanted.using, selection)
         if self._is_nearest(wanted):

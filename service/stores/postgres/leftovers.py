@@ -1,4 +1,4 @@
-"""What dropped generations and removed vectors leave behind: tables and intents that go when nobody holds them.
+"""What dropped generations and removed vectors leave behind: tables, intents, quarantine; gone when nobody holds them.
 
 A transaction of its own for each: a resync that waits for Qdrant may hold a row or a table for a minute, and no
 client shall wait for that. What cannot be had now is tried again later.
@@ -63,6 +63,8 @@ async def _remove(connection: Connection, generation: int) -> None:
         return
     await connection.execute("DELETE FROM vecferry.intents WHERE generation = $1", generation)
     await catalog.drop_tables(connection, generation, vectors)
+    # Behind the tables: whoever lists an id holds them.
+    await connection.execute("DELETE FROM vecferry.quarantine WHERE generation = $1", generation)
     await connection.execute("DELETE FROM vecferry.leftovers WHERE generation = $1", generation)
 
 

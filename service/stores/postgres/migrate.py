@@ -10,7 +10,7 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, TargetUnavailable
 from service.stores.postgres.database import Connection, Limits, is_pooler
 from service.stores.postgres.failures import translated
 
@@ -64,6 +64,30 @@ async def migrate(dsn: str) -> list[str]:
             return applied
         finally:
             await connection.close()
+
+
+async def require_migrated(dsn: str) -> None:
+    """Return when the database is exactly as this version has it; nothing is changed.
+
+    Raises ``TargetUnavailable`` while migrations are missing, ``ConfigurationError`` when there are newer ones.
+    """
+    with translated():
+        cache = {"statement_cache_size": 0} if is_pooler(dsn) else {}
+        connection = await asyncpg.connect(dsn, timeout=Limits().connect, **cache)
+        try:
+            is_there = await connection.fetchval(
+                "SELECT to_regclass('vecferry.migrations') IS NOT NULL"
+            )
+            rows = await connection.fetch("TABLE vecferry.migrations") if is_there else []
+        finally:
+            await connection.close()
+    done, ours = {row["name"] for row in rows}, {migration.name for migration in migrations()}
+    if newer := sorted(done - ours):
+        message = f"the database was migrated by another version of vecferry: it has {newer[-1]}"
+        raise ConfigurationError(message)
+    if missing := sorted(ours - done):
+        message = f"lacks the migration {missing[-1]}: `vecferry serve` of this version applies it"
+        raise TargetUnavailable(message)
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:

@@ -1,6 +1,6 @@
 """Nearest-neighbour search of dense vectors, the way that its plan says. Whichever it is, no answer is short."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
@@ -28,7 +28,7 @@ from service.stores.postgres.ranked import hits, ranked
 from service.stores.postgres.shapes import Shape, shape
 from service.stores.postgres.vector_tables import VectorTable
 from service.stores.postgres.vectors import stored, vector_table
-from service.translate.sql import TRUE, Argument, Identifier, Sql
+from service.translate.sql import TRUE, Argument, Sql
 
 
 async def nearest(
@@ -39,7 +39,7 @@ async def nearest(
     estimates: Estimates | None = None,
     *,
     proof: Sql = TRUE,
-) -> list[Hit]:
+) -> Sequence[Hit]:
     """Return the points of a dense vector nearest to a given one, best first, ties by key.
 
     ``limit`` of them if so many match, less only those that the threshold turns away. ``estimates`` are those of the
@@ -98,7 +98,7 @@ async def chosen(conn: Connection, search: Search, estimates: Estimates) -> Plan
 
 def statement(search: Search, plan: Plan, answer: Shape) -> Sql:
     """Return the statement that goes the plan's way and reads of the points what is answered."""
-    best = by_graph(search, plan) if isinstance(plan, Graph) else by_scan(search)
+    best = by_graph(search, plan) if isinstance(plan, Graph) else by_scan(search, plan)
     return ranked(
         search.tables,
         best,
@@ -124,15 +124,16 @@ async def _run(
 class _Form:
     """What a usual search's statement depends on: all but the vector that it is for."""
 
-    points: Identifier
-    vector: VectorTable
+    tables: object
+    """Whose description it was made for."""
+    vector: str
     limit: int
     offset: int
     threshold: float | None
     plan: Plan
     has_payload: bool
-    read: tuple[VectorTable, ...] | None
-    proof: tuple[object, ...]
+    read: tuple[str, ...] | None
+    proof: Sql
     condition: FilterCondition
     example: Search = field(compare=False)
     answer: Shape = field(compare=False)
@@ -140,19 +141,23 @@ class _Form:
     @classmethod
     def of(cls, search: Search, plan: Plan, answer: Shape) -> Self:
         return cls(
-            points=search.tables.points,
-            vector=search.vector,
+            tables=search.tables.identity,
+            vector=search.vector.name,
             limit=search.selection.limit,
             offset=search.selection.offset,
             threshold=search.selection.score_threshold,
             plan=plan,
             has_payload=answer.payload is not None,
-            read=answer.vectors,
-            proof=search.proof.parts,
+            read=_names(answer.vectors),
+            proof=search.proof,
             condition=search.condition,
             example=search,
             answer=answer,
         )
+
+
+def _names(vectors: Sequence[VectorTable] | None) -> tuple[str, ...] | None:
+    return None if vectors is None else tuple(vector.name for vector in vectors)
 
 
 @dataclass(frozen=True, slots=True)

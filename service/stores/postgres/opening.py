@@ -1,7 +1,7 @@
 """From an address to a database that is ready: its tables first, then the pools; now or as soon as it answers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -13,13 +13,17 @@ _log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 1.0
 
+Prepare = Callable[[str], Awaitable[object]]
+"""Brings a database up to date before the pools are opened, or finds that somebody has."""
+
 
 class Opening:
     """Opens the pools of one database. ``is_done`` when it did."""
 
-    def __init__(self, dsn: str, pools: Sequence[Database]) -> None:
+    def __init__(self, dsn: str, pools: Sequence[Database], *, prepare: Prepare = migrate) -> None:
         self._dsn = dsn
         self._pools = pools
+        self._prepare = prepare
         self.is_done = False
 
     async def once(self) -> None:
@@ -27,7 +31,7 @@ class Opening:
 
         Raises ``TargetUnavailable`` when it does not answer, ``ConfigurationError`` for what an operator must mend.
         """
-        await migrate(self._dsn)
+        await self._prepare(self._dsn)
         for pool in self._pools:
             await pool.connect()
         self.is_done = True

@@ -12,9 +12,10 @@ from contextlib import suppress
 import structlog
 
 from service.errors import ConfigurationError, Unsupported
+from service.stores.postgres import ddl
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
-from service.stores.postgres.index_builds import DAY_SECONDS, Built, alone, without_limits
+from service.stores.postgres.index_builds import DAY_SECONDS, Built, builder
 from service.translate.index_expressions import (
     is_array_at,
     moment_at,
@@ -53,11 +54,7 @@ async def sync_indexes(database: Database, tables: CollectionTables) -> list[str
         return []
     if database.pooled:
         raise ConfigurationError("an index build needs a direct connection, not a pooler")
-    async with (
-        database.connection() as conn,
-        without_limits(conn),
-        alone(conn, Built.PAYLOAD_INDEXES, tables.id),
-    ):
+    async with builder(database, Built.PAYLOAD_INDEXES, tables.id) as conn:
         return await _sync(conn, tables, wanted)
 
 
@@ -112,22 +109,13 @@ async def _sync(conn: Connection, tables: CollectionTables, wanted: Mapping[str,
         if name in wanted and is_valid:
             continue
         index = Identifier((schema, name))
-        await conn.execute(
-            f"DROP INDEX CONCURRENTLY IF EXISTS {index.quoted()}", timeout=DAY_SECONDS
-        )
+        await conn.execute(ddl.drop_index(index), timeout=DAY_SECONDS)
         changed.append(name)
     present = await _present(conn, tables)
     for name, definition in wanted.items():
         if name in present:
             continue
-        made = sql(
-            "CREATE INDEX CONCURRENTLY ",
-            Identifier((name,)),
-            " ON ",
-            tables.points,
-            " ",
-            definition,
-        )
+        made = ddl.payload_index(name, tables.points, definition)
         log.info("payload_index_build_started", index=name)
         await conn.execute(made.render()[0], timeout=DAY_SECONDS)
         log.info("payload_index_build_finished", index=name)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
-from service.model.ids import decode_key
+from service.model.columns import HitColumns
+from service.model.ids import decode_key, decode_keys
 from service.model.points import Hit
 from service.queries.leaves import Selection
 from service.stores.postgres.catalog import CollectionTables
@@ -52,8 +53,17 @@ def ranked(
     )
 
 
-def hits(found: Sequence[Mapping[str, Any]], wanted: Shape) -> list[Hit]:
-    """Return the answered rows of :func:`ranked`."""
+def hits(found: Sequence[Mapping[str, Any]], wanted: Shape) -> Sequence[Hit]:
+    """Return the answered rows of :func:`ranked`; in columns, unless the payloads have to be looked at."""
+    answered = [row for row in found if row["answered"]]
+    if wanted.is_in_columns and answered:
+        return HitColumns(
+            decode_keys([row["key"] for row in answered]),
+            [row["score"] for row in answered],
+            [row["version"] for row in answered],
+            wanted.payload_column(answered),
+            wanted.vector_columns(answered),
+        )
     return [
         Hit(
             decode_key(row["key"]),
@@ -62,6 +72,5 @@ def hits(found: Sequence[Mapping[str, Any]], wanted: Shape) -> list[Hit]:
             wanted.payload_of(row),
             wanted.vectors_of(row),
         )
-        for row in found
-        if row["answered"]
+        for row in answered
     ]

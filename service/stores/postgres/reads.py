@@ -25,7 +25,6 @@ from service.queries.leaves import Selection
 from service.stores.postgres import ordered, rows, selecting
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
-from service.stores.postgres.jsontext import exact
 from service.stores.postgres.shapes import Shape, shape
 from service.translate.filters import filter_sql
 from service.translate.point_ids import point_id_of
@@ -202,12 +201,11 @@ async def _select(
 
 def _records(found: Sequence[Mapping[str, Any]], wanted: Shape) -> Sequence[Record]:
     """Return the records; in columns, unless the payloads have to be looked at."""
-    if wanted.payload is not None and not wanted.is_whole_payload:
+    if not wanted.is_in_columns:
         return [_record(row, wanted) for row in found]
-    payloads = wanted.payload_texts(found) if wanted.is_whole_payload else None
     return RecordColumns(
         decode_keys([row["key"] for row in found]),
-        None if payloads is None else exact(payloads),
+        wanted.payload_column(found),
         wanted.vector_columns(found),
     )
 

@@ -6,6 +6,8 @@ Rule 1: the stage is read in a statement after the one that may have waited for 
 Rule 2: a dead intent whose ids are all made equal is deleted in the same transaction; it is locked before the tables
         are touched, because a drop of the collection takes them in that order.
 Rule 3: what a store refuses is noted in the intent's row, narrowed to the refused ids; a store that is away is not.
+Rule 4: what the target refuses is in the quarantine with the same commit, and leaves it with the commit that makes it
+        equal. A waived id keeps no intent open: the quarantine has it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +19,7 @@ import structlog
 from service.model.ids import decode_key, pack_keys, unpack_keys
 from service.protocol.ledger import Settled, Settlement
 from service.stages import Side, Stage, authority, mirrors
-from service.stores.postgres import catalog
+from service.stores.postgres import catalog, quarantine
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
 
@@ -43,6 +45,9 @@ _HOLD = """
     )
     SELECT id, keys, owner, attempt_by, false AS healed FROM given
     UNION ALL SELECT id, keys, NULL, NULL, true FROM healed
+    UNION ALL
+    SELECT NULL, key, NULL, NULL, NULL FROM vecferry.quarantine
+    WHERE generation = $2 AND key = ANY ($3::bytea[])
 """
 
 _DELETE = "DELETE FROM vecferry.intents WHERE id = ANY ($1::uuid[])"
@@ -76,14 +81,18 @@ _FOREIGN = """
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Intents that are locked until the transaction ends, with their keys; ``healed`` are dead ones."""
+    """Intents that are locked until the transaction ends, with their keys; ``healed`` are dead ones.
+
+    ``quarantined`` are those of the keys that the quarantine lists.
+    """
 
     given: Mapping[UUID, Sequence[bytes]]
     healed: Mapping[UUID, Sequence[bytes]]
+    quarantined: frozenset[bytes] = frozenset()
 
     def narrowed(self, given: Iterable[UUID]) -> "Held":
         """Return it with these intents only; the dead ones stay held and are left alone."""
-        return Held({each: self.given[each] for each in given}, {})
+        return Held({each: self.given[each] for each in given}, {}, self.quarantined)
 
     def among(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return those of the keys that the intents name."""
@@ -108,11 +117,15 @@ async def hold(
     given = {
         row["id"]: unpack_keys(row["keys"])
         for row in rows
-        if not row["healed"]
+        if row["healed"] is False
         and (owner is None or row["owner"] == owner)
         and (not attempted or row["attempt_by"] == owner)
     }
-    return Held(given, {row["id"]: unpack_keys(row["keys"]) for row in rows if row["healed"]})
+    return Held(
+        given,
+        {row["id"]: unpack_keys(row["keys"]) for row in rows if row["healed"]},
+        frozenset(bytes(row["keys"]) for row in rows if row["healed"] is None),
+    )
 
 
 class KnownTables:
@@ -232,6 +245,24 @@ async def _refuse(
             dead=row["dead"],
             error=error,
         )
+
+
+async def unlist(
+    connection: Connection,
+    generation: int,
+    held: Held,
+    equal: Iterable[bytes],
+) -> None:
+    """Take out of the quarantine what is equal in both stores now."""
+    await quarantine.equalled(connection, generation, held.quarantined & frozenset(equal))
+
+
+async def enlist(
+    connection: Connection, generation: int, bad: Mapping[bytes, str]
+) -> Mapping[bytes, str]:
+    """Put what the target refused into the quarantine; return what of it is not waived and keeps its intents open."""
+    waived = await quarantine.record(connection, generation, bad)
+    return {key: reason for key, reason in bad.items() if key not in waived}
 
 
 def text_of(error: Exception) -> str:

@@ -10,6 +10,7 @@ from service.model.points import Payload, VectorValue
 from service.model.qdrant import WithPayloadInterface, WithVector
 from service.stores.configuration import VectorKind
 from service.stores.postgres.catalog import CollectionTables
+from service.stores.postgres.jsontext import exact
 from service.stores.postgres.vector_tables import VectorTable
 from service.stores.postgres.vectors import loaded, loaded_rows, vector_table
 from service.translate.projection import Projection, projection
@@ -61,9 +62,16 @@ class Shape:
         """Return the wanted part of the row's payload."""
         return self.payload(orjson.loads(row["payload"][_TEXT])) if self.payload else None
 
-    def payload_texts(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes]:
-        """Return the rows' whole payloads as JSON text."""
-        return [row["payload"][_TEXT] for row in rows]
+    @property
+    def is_in_columns(self) -> bool:
+        """Whether rows can be answered without a look into their payloads."""
+        return self.payload is None or self.is_whole_payload
+
+    def payload_column(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[bytes] | None:
+        """Return the rows' whole payloads as JSON texts for a client, if they are wanted."""
+        if self.payload is None:
+            return None
+        return exact([row["payload"][_TEXT] for row in rows])
 
     def vector_columns(
         self, rows: Sequence[Mapping[str, Any]]

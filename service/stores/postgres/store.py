@@ -117,7 +117,8 @@ class PgStore:
         """Build the missing HNSW indexes of the tables that are large enough to need one."""
         async with self._database.connection() as conn:
             tables = await catalog.get(conn, name)
-        return await hnsw.build_indexes(self._database, tables, min_rows=self._index_min_rows)
+        built = await hnsw.build_indexes(self._database, tables, min_rows=self._index_min_rows)
+        return [index.vector for index in built]
 
     async def apply(self, collection: str, operation: Operation, *, wait: bool) -> UpdateResult:  # noqa: ARG002
         """Apply one change as a whole or not at all; always visible when this returns."""
@@ -241,7 +242,7 @@ class PgStore:
             await aliases.carry_out(conn, await aliases.planned(conn, actions))
         return True
 
-    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+    async def query(self, collection: str, request: QueryRequest) -> Sequence[Hit]:
         """Return the best points, best first."""
         async with self._database.connection() as conn:
             with suppress(Changed):
@@ -250,7 +251,7 @@ class PgStore:
 
     async def _by_catalogue(
         self, conn: Connection, collection: str, request: QueryRequest
-    ) -> list[Hit]:
+    ) -> Sequence[Hit]:
         tables = await self._readable(conn, collection, request)
         self._known.put(collection, tables)
         lookups = PgLookups(conn, {collection: tables, tables.name: tables})
@@ -263,7 +264,7 @@ class PgStore:
 
     async def _by_known(
         self, conn: Connection, collection: str, request: QueryRequest
-    ) -> list[Hit]:
+    ) -> Sequence[Hit]:
         """Answer without a look into the catalogue. Raises ``Changed`` where that cannot be."""
         tables = self._known.get(collection)
         if tables is None or tables.config.strict_mode_config is not None:

@@ -212,6 +212,11 @@ async def insert(connection: Connection, intent: WholeIntent, *, owner: UUID) ->
     return taken is not None
 
 
+async def hold_shared(connection: Connection, name: str) -> None:
+    """Let no change of the collection be settled until the transaction ends."""
+    await connection.execute(_LOCK_SHARED, name, _SALT)
+
+
 async def pushable(connection: Connection, generation: int) -> bool:
     """Say whether points may be pushed to the source; if so, no change of the collection begins there meanwhile.
 
@@ -222,7 +227,7 @@ async def pushable(connection: Connection, generation: int) -> bool:
     )
     if name is None:
         return True  # nothing will be pushed
-    await connection.execute(_LOCK_SHARED, name, _SALT)
+    await hold_shared(connection, name)
     due: bool = await connection.fetchval(
         "SELECT EXISTS (SELECT 1 FROM vecferry.collection_intents"
         " WHERE name = $1 AND behind = 'source' AND (replaces OR vectors <> '{}'))",

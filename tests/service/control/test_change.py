@@ -16,6 +16,7 @@ from service.control.register import LEASE_SECONDS
 from service.control.sealing import Seals
 from service.control.state import CollectionState
 from service.errors import CollectionNotFound, SourceUnavailable, StageError, TargetUnavailable
+from service.model.ids import encode_key
 from service.model.qdrant import CreateCollection
 from service.protocol.ledger import Hint
 from service.stages import Stage
@@ -470,3 +471,67 @@ async def test_a_backfill_waits_for_who_is_not_heard(
     assert not await changes.seconds_until_armed(state)
     register.beats[uuid4()] = 1
     assert 0 < await changes.seconds_until_armed(state) <= 1.0 + ATTACHED_SECONDS
+
+
+async def quarantine(
+    database: Database, control: PostgresControl, *, waived_by: str | None
+) -> None:
+    """List a point that the target cannot hold, or change who has waived it."""
+    generation = (await current(control)).generation
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO vecferry.quarantine (generation, key, reason, found_by, waived_by)"
+            " VALUES ($1, $2, 'NUL', 'resync', $3)"
+            " ON CONFLICT (generation, key) DO UPDATE SET waived_by = excluded.waived_by",
+            generation,
+            encode_key(1),
+            waived_by,
+        )
+
+
+async def test_a_quarantined_point_keeps_the_target_from_answering_more(
+    changes: StageChanges, control: PostgresControl, database: Database
+) -> None:
+    """It may be compared, and the ramp may shrink; a waiver by name opens the way."""
+    await bring(changes, control, Stage.DUALWRITE)
+    await quarantine(database, control, waived_by=None)
+    await bring(changes, control, Stage.SHADOW)
+    for stage in (Stage.RAMP, Stage.LIVE):
+        with pytest.raises(StageError, match=r"1 point\(s\) .* `vecferry quarantine list c`"):
+            await changes.change("c", stage, percent=10, actor="ops")
+    await quarantine(database, control, waived_by="ops")
+    await changes.change("c", Stage.RAMP, percent=50, actor="ops")
+    await quarantine(database, control, waived_by=None)
+    assert (await changes.change("c", Stage.RAMP, percent=20, actor="ops")).percent == 20
+    with pytest.raises(StageError, match="cannot hold"):
+        await changes.change("c", Stage.RAMP, percent=30, actor="ops")
+
+
+async def test_a_quarantined_point_is_not_in_the_way_back(
+    changes: StageChanges, control: PostgresControl, database: Database
+) -> None:
+    """An operator who flees to the source is not asked to tidy up first."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW, Stage.LIVE)
+    await quarantine(database, control, waived_by=None)
+    assert (await changes.change("c", Stage.RAMP, percent=50, actor="ops")).stage is Stage.RAMP
+
+
+async def test_what_comes_into_the_quarantine_under_the_freeze_is_seen(
+    changes: StageChanges,
+    control: PostgresControl,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The gate is looked at once more when all writes have ended; the old stage goes on."""
+    await bring(changes, control, Stage.DUALWRITE, Stage.SHADOW)
+    freeze = control.freeze
+
+    async def frozen(before: CollectionState, token: UUID, seconds: float) -> int:
+        await quarantine(database, control, waived_by=None)
+        return await freeze(before, token, seconds)
+
+    monkeypatch.setattr(control, "freeze", frozen)
+    with pytest.raises(StageError, match="cannot hold"):
+        await changes.change("c", Stage.LIVE, percent=100, actor="ops")
+    state = await current(control)
+    assert (state.stage, state.frozen) == (Stage.SHADOW, False)

@@ -49,6 +49,9 @@ class Book:
         return len(ids or ())
 
 
+_ONLY_READ = "the list of what is open changes no hint"
+
+
 class Hints:
     """Hints with these ids, of collection ``c`` when they are odd and ``d`` when they are even."""
 
@@ -57,7 +60,7 @@ class Hints:
         self.error = error
 
     async def write(self, hints: Sequence[Hint]) -> None:
-        raise NotImplementedError
+        raise AssertionError(_ONLY_READ)
 
     async def read(
         self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
@@ -71,7 +74,7 @@ class Hints:
         return len(self._hints)
 
     async def discard(self, ids: Sequence[UUID]) -> None:
-        raise NotImplementedError
+        raise AssertionError(_ONLY_READ)
 
 
 def _hint(number: int) -> Hint:

@@ -1,6 +1,6 @@
 """Query trees on Postgres and on Qdrant's engine: the same points with the same scores."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -290,7 +290,7 @@ CASES["threshold_of_a_node_between"] = {
 }
 
 
-def _ranking(hits: list[Hit]) -> dict[float, set[Any]]:
+def _ranking(hits: Sequence[Hit]) -> dict[float, set[Any]]:
     """Return the ids by score, rounded: points that are alike to both come in any order."""
     ranking: dict[float, set[Any]] = {}
     for hit in hits:

@@ -1,9 +1,16 @@
 """Qdrant's JSON paths."""
 
+import re
+import unicodedata
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from service.errors import MalformedBody
+from service.translate.letters import LETTERS
 from service.translate.paths import elements_at, parse_path, spell
+from tests.service.translate.letters_table import characters, is_taken, spans, table
 
 PAYLOAD = {
     "a": {"b": 1, "c.d": 2},
@@ -43,3 +50,40 @@ def test_what_is_no_path(path: str) -> None:
     """The caller is told."""
     with pytest.raises(MalformedBody, match="Invalid json path"):
         parse_path(path)
+
+
+def _is_parsed(path: str) -> bool:
+    try:
+        parse_path(path)
+    except MalformedBody:
+        return False
+    return True
+
+
+def test_every_character_is_judged_as_by_the_engine() -> None:
+    """All planes of Unicode: which characters need no quotes in a key."""
+    ours = re.compile(f"[{LETTERS}]")
+    assert " ".join(spans(each for each in characters() if ours.match(each))) == table()
+    ascii_letters = [chr(point) for point in range(1, 0x80)]
+    assert [each for each in ascii_letters if _is_parsed(each)] == [
+        each for each in ascii_letters if is_taken(each)
+    ]
+
+
+def test_the_table_holds_all_that_python_knows_for_letters_and_digits() -> None:
+    """A second source of it, though an older one."""
+    ours = re.compile(f"[{LETTERS}]")
+    known = [each for each in characters() if unicodedata.category(each)[0] in "LN"]
+    assert len(known) > 100_000
+    assert all(map(ours.match, known))
+
+
+@given(path=st.text(st.sampled_from('ab0[]."\\ -_é̀'), max_size=9))
+@example("a[18446744073709551615]")
+@example("a[18446744073709551616]")
+@example(f"a[{'0' * 5000}1]")
+@example(f"a[{'1' * 5000}]")
+@example('a."b.c"[0][].""')
+def test_the_engine_takes_the_same_paths(path: str) -> None:
+    """Any order of letters, brackets, dots and quotes."""
+    assert _is_parsed(path) == is_taken(path), path

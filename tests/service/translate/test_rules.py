@@ -18,6 +18,17 @@ _VALUES: tuple[Any, ...] = (
     2**63 - 1, 2**63, 2**63 + 1024, 2**63 + 1025, -(2**63), 2**53, 2**53 + 1, 1e300,
     "2020-01-01T00:00:00Z", "2020-01-01T00:00:00.000001Z",
 )  # fmt: skip
+_MOMENTS = (
+    "2020-01-01T00:00:00.000001Z", "2020-01-01T00:00:00.0000015Z", "2020-01-01T00:00:00.000001999Z",
+    "2020-01-01T00:00:00.000002Z", "1960-01-01T00:00:00.000001Z", "1960-01-01T00:00:00.0000015Z",
+    "1960-01-01T00:00:00.000002Z", "2020-01-01T00:00:59.9999999Z", "2020-01-01T00:00:60Z",
+    "2020-01-01T00:01:00Z", "2020-01-01T00:01:00.0000001Z",
+)  # fmt: skip
+_BOUNDS = (
+    "2020-01-01T00:00:00.000001Z", "2020-01-01T00:00:00.0000015Z", "2020-01-01T00:00:00.000002Z",
+    "1960-01-01T00:00:00.000001Z", "1960-01-01T00:00:00.000002Z", "2020-01-01T00:00:59.999999Z",
+    "2020-01-01T00:01:00Z",
+)  # fmt: skip
 _PLACES: tuple[Any, ...] = (
     {"lon": 0, "lat": 0}, {"lon": 1, "lat": 1}, {"lon": 179.5, "lat": 0}, {"lon": -179.5, "lat": 0},
     {"lon": 0.5, "lat": 0.5}, {"lon": 0.5, "lat": 1}, {"lon": 1, "lat": 0.5},
@@ -102,6 +113,17 @@ async def test_values(database: Database, tmp_path: Path, index: str | None) -> 
     points[len(points)] = {}
     schema: dict[str, FieldSchema] = {} if index is None else {"a": index}
     await _compare(database, tmp_path, points, schema, [{"key": "a", **test} for test in _TESTS])
+
+
+@pytest.mark.parametrize("index", [None, "datetime"])
+async def test_moments_between_two_microseconds(
+    database: Database, tmp_path: Path, index: str | None
+) -> None:
+    """They are the earlier one, also before 1970; without an index second 60 is before the next minute."""
+    points: dict[int, Payload] = {at: {"a": moment} for at, moment in enumerate(_MOMENTS)}
+    schema: dict[str, FieldSchema] = {} if index is None else {"a": index}
+    ranges = [{"range": {name: at}} for name in ("gt", "gte", "lt", "lte") for at in _BOUNDS]
+    await _compare(database, tmp_path, points, schema, [{"key": "a", **test} for test in ranges])
 
 
 @pytest.mark.parametrize("index", [None, "geo"])

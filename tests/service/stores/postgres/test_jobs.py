@@ -1,155 +1,304 @@
-"""Backfill jobs and pages in Postgres."""
+"""Jobs and their steps in Postgres."""
 
 import asyncio
-from collections.abc import Awaitable
+from uuid import uuid4
 
-import numpy as np
 import pytest
 
-from backfill.job import Job, JobState
+from backfill.jobs import Job, JobKind, JobState, Options
+from backfill.key_range import KeyRange
+from backfill.queue import Advance, Suspect
 from service.errors import CollectionNotFound, StaleEpoch
-from service.model.ids import PointId
-from service.model.points import Point
-from service.model.qdrant import CreateCollection, Distance, PointRequest, VectorParams
-from service.stores.postgres import catalog, writes
+from service.model.ids import encode_key
+from service.stores.postgres import migrate
 from service.stores.postgres.database import Database
 from service.stores.postgres.jobs import PostgresJobs
+from service.stores.postgres.ranges import PostgresRanges
 from service.stores.postgres.store import PgStore
+from tests.service.stores.postgres.jobs_rig import CONFIG, KINDS, Queue, point
 
-UUID = "0d7e2f9c-9a3b-4b52-8a44-3f2f3a8f0c11"
-CONFIG = CreateCollection(vectors=VectorParams(size=2, distance=Distance.DOT))
-
-
-def point(point_id: PointId, source: str = "backfill") -> Point:
-    """Return a point that says who wrote it."""
-    return Point(point_id, {"": np.array([1.0, 2.0], np.float32)}, {"from": source})
+BACKFILL, VERIFY = JobKind.BACKFILL, JobKind.VERIFY
 
 
 @pytest.fixture
-async def jobs(database: Database) -> PostgresJobs:
-    """Jobs on a database that has the empty collection ``c``."""
-    await PgStore(database).create_collection("c", CONFIG)
-    return PostgresJobs(database)
+async def queue(database: Database) -> Queue:
+    """A queue on a database that has the empty collection ``c``."""
+    return await Queue.on(database)
 
 
-async def stored(database: Database, *ids: PointId) -> dict[PointId, object]:
-    """Return who wrote the points that are there."""
-    request = PointRequest(ids=list(ids), with_payload=True, with_vector=True)
-    records = await PgStore(database).retrieve("c", request)
-    assert all(list(record.vectors or {}) == [""] for record in records)
-    return {record.id: (record.payload or {}).get("from") for record in records}
+async def claimed(queue: Queue) -> Job:
+    """Return the step that is to be done next."""
+    job = await queue.jobs.claim_step(queue.owner, list(JobKind))
+    assert job is not None
+    return job
 
 
-async def test_a_job_advances_with_its_pages(database: Database, jobs: PostgresJobs) -> None:
-    """Pages are inserted, the cursor moves on as an id, and without a next one the job is done."""
-    job = await jobs.start("c", total=3)
-    assert (job.attempt, job.state, job.cursor) == (1, JobState.RUNNING, None)
-    job = await jobs.insert_page(job, [point(1), point(2)], UUID)
-    assert job == await jobs.get("c")
-    assert (job.cursor, job.copied, job.scanned) == (UUID, 2, 2)
-    job = await jobs.insert_page(job, [point(UUID)], None)
-    assert job == await jobs.get("c")
-    assert (job.state, job.copied, job.total) == (JobState.DONE, 3, 3)
-    assert await stored(database, 1, 2, UUID) == dict.fromkeys([1, 2, UUID], "backfill")
+async def done(queue: Queue) -> Job:
+    """Return a backfill without points that is done."""
+    await queue.running()
+    await queue.ranges.advance(await queue.claim(), Advance(None, scanned=0))
+    return await queue.jobs.finished(await claimed(queue), {"indexes": []})
 
 
-async def test_live_rows_and_tombstones_stay(database: Database, jobs: PostgresJobs) -> None:
-    """A point that a live write brought is kept, and one that it deleted does not come back."""
-    async with database.transaction() as connection:
-        tables = await catalog.get(connection, "c")
-        await writes.mirror(connection, tables, [point(1, "live")], [2])
-    job = await jobs.start("c", total=3)
-    job = await jobs.insert_page(job, [point(1), point(2), point(3)], None)
-    assert (job.scanned, job.copied) == (3, 1)
-    assert await stored(database, 1, 2, 3) == {1: "live", 3: "backfill"}
+async def test_a_job_goes_through_its_states(queue: Queue) -> None:
+    """Preparing, running with ranges, finishing after the last one, done with its result."""
+    made = await queue.jobs.start(BACKFILL, "c", Options(workers=2))
+    assert (made.state, made.options, made.collection) == (
+        JobState.PREPARING,
+        Options(workers=2),
+        "c",
+    )
+    job = await queue.jobs.prepared(await claimed(queue), [KeyRange()], 7)
+    assert (job.id, job.state, job.total, job.ranges) == (made.id, JobState.RUNNING, 7, 1)
+    claim = await queue.claim()
+    assert (await queue.latest()).workers == 1
+    claim, _ = await queue.ranges.insert_page(
+        claim, [point(1), point(2)], Advance(encode_key(3), scanned=2, bytes=80)
+    )
+    await queue.ranges.insert_page(claim, [point(3)], Advance(None, scanned=1, bytes=40))
+    job = await queue.latest()
+    assert (job.state, job.scanned, job.written, job.bytes) == (JobState.FINISHING, 3, 3, 120)
+    assert (job.ranges_done, job.workers) == (1, 0)
+    job = await queue.jobs.finished(await claimed(queue), {"indexes": ["x"]})
+    assert (job.state, job.result, job.error) == (JobState.DONE, {"indexes": ["x"]}, None)
+    assert job.ended_at is not None
+    assert job == await queue.latest()
+    assert await queue.jobs.open_jobs() == []
 
 
-async def test_a_taken_over_run_writes_nothing(database: Database, jobs: PostgresJobs) -> None:
-    """After another run has started, the page of the first one is refused as a whole (R13)."""
-    first = await jobs.start("c", total=2)
-    second = await jobs.start("c", total=2)
-    assert second.attempt == 2
+async def test_an_open_job_is_returned(queue: Queue) -> None:
+    """However many ask at once, there is one job; another kind has its own."""
+    async with asyncio.TaskGroup() as tasks:
+        starts = [tasks.create_task(queue.jobs.start(BACKFILL, "c", Options())) for _ in range(5)]
+    assert len({start.result().id for start in starts}) == 1
+    other = await queue.jobs.start(VERIFY, "c", Options())
+    assert [job.id for job in await queue.jobs.open_jobs()] == [starts[0].result().id, other.id]
+    assert [job.kind for job in await queue.jobs.latest_of_all()] == [BACKFILL, VERIFY]
+
+
+async def test_a_done_backfill_is_not_begun_again(queue: Queue) -> None:
+    """Unless it is asked for; a verification is made anew each time."""
+    first = await done(queue)
+    assert await queue.jobs.start(BACKFILL, "c", Options()) == first
+    again = await queue.jobs.start(BACKFILL, "c", Options(), restart=True)
+    assert again.id != first.id
+    assert again.state is JobState.PREPARING
+    assert (await queue.latest()).id == again.id
+
+    verification = await queue.jobs.start(VERIFY, "c", Options())
+    assert (await queue.jobs.cancel(again.id)).state is JobState.CANCELLED
+    step = await claimed(queue)
+    assert step.id == verification.id
+    await queue.jobs.finished(step, {})
+    assert (await queue.jobs.start(VERIFY, "c", Options())).id != verification.id
+
+
+async def test_restart_ends_the_open_job(queue: Queue) -> None:
+    """Workers of the old one may write nothing more."""
+    old = await queue.running()
+    claim = await queue.claim()
+    new = await queue.jobs.start(BACKFILL, "c", Options(), restart=True)
+    assert new.id != old.id
     with pytest.raises(StaleEpoch):
-        await jobs.insert_page(first, [point(1)], 2)
-    assert await stored(database, 1) == {}
-    assert await jobs.get("c") == second
+        await queue.ranges.insert_page(claim, [point(1)], Advance(None, scanned=1))
+    assert await queue.stored(1) == {}
 
 
-async def test_a_page_commits_once(database: Database, jobs: PostgresJobs) -> None:
-    """A page that is sent again finds that the cursor has moved, and changes nothing (R13)."""
-    job = await jobs.start("c", total=2)
-    after = await jobs.insert_page(job, [point(1)], 2)
+async def test_a_failed_job_goes_on_where_it_was(queue: Queue) -> None:
+    """Before its ranges, in them and after them; with the options of the new request."""
+    await queue.jobs.start(BACKFILL, "c", Options(workers=1))
+    failed = await queue.jobs.failed(await claimed(queue), "no such collection")
+    assert (failed.state, failed.error) == (JobState.FAILED, "no such collection")
+    assert await queue.jobs.claim_step(queue.owner, KINDS) is None
+    again = await queue.jobs.start(BACKFILL, "c", Options())
+    assert (again.id, again.state, again.error) == (failed.id, JobState.PREPARING, None)
+    assert (again.options, again.ended_at) == (Options(), None)
+
+    await queue.jobs.prepared(await claimed(queue), [KeyRange()], None)
+    claim = await queue.claim()
+    claim, _ = await queue.ranges.insert_page(claim, [point(1)], Advance(encode_key(2), scanned=1))
+    await queue.ranges.give_up(claim, "the source lies")
+    assert (await queue.latest()).error == "the source lies"
     with pytest.raises(StaleEpoch):
-        await jobs.insert_page(job, [point(1), point(5)], 9)
-    assert await jobs.get("c") == after
-    assert await stored(database, 5) == {}
+        await queue.ranges.advance(claim, Advance(None, scanned=0))
+    assert (await queue.jobs.start(BACKFILL, "c", Options())).state is JobState.RUNNING
+    resumed = await queue.claim()
+    assert (resumed.cursor, resumed.scanned) == (encode_key(2), 1)
+    await queue.ranges.advance(resumed, Advance(None, scanned=0))
+
+    await queue.jobs.failed(await claimed(queue), "the disk is full")
+    assert (await queue.jobs.start(BACKFILL, "c", Options())).state is JobState.FINISHING
 
 
-async def test_a_run_is_resumed_where_it_ended(jobs: PostgresJobs) -> None:
-    """Cursor and counts survive; the total is counted anew; done stays done until a restart."""
-    job = await jobs.insert_page(await jobs.start("c", total=3), [point(1)], 2)
-    job = await jobs.start("c", total=4)
-    assert (job.attempt, job.cursor, job.copied, job.total) == (2, 2, 1, 4)
-    done = await jobs.insert_page(job, [point(2)], None)
-    assert await jobs.start("c", total=9) == done
-    again = await jobs.start("c", total=9, restart=True)
-    assert again == Job("c", done.generation, 3, JobState.RUNNING, total=9)
+async def test_steps_are_leased(queue: Queue) -> None:
+    """One conductor has a step; one who is silent is replaced and changes nothing more."""
+    await queue.jobs.start(BACKFILL, "c", Options())
+    first = await claimed(queue)
+    assert await queue.jobs.claim_step(uuid4(), KINDS) is None
+    await queue.jobs.renew_step(first, queue.owner, "waits for an instance")
+    assert (await queue.latest()).note == "waits for an instance"
+    await queue.silence()
+    other = uuid4()
+    second = await queue.jobs.claim_step(other, KINDS)
+    assert second is not None
+    assert second.attempt == first.attempt + 1
+    for late in (
+        queue.jobs.renew_step(first, queue.owner, None),
+        queue.jobs.prepared(first, [KeyRange()], 1),
+        queue.jobs.failed(first, "late"),
+        queue.jobs.finished(first, {}),
+        queue.jobs.judged(first, []),
+    ):
+        with pytest.raises(StaleEpoch):
+            await late
+    await queue.jobs.release_step(first, queue.owner)
+    assert await queue.jobs.claim_step(uuid4(), KINDS) is None
+    await queue.jobs.release_step(second, other)
+    assert await queue.jobs.claim_step(uuid4(), KINDS) is not None
 
 
-async def test_a_failed_job_says_why_and_can_be_resumed(jobs: PostgresJobs) -> None:
-    """The reason is stored by the run that failed only, and cleared by the next one."""
-    first = await jobs.start("c", total=1)
-    failed = await jobs.finish(first, error="the source is down")
-    assert failed == await jobs.get("c")
-    assert (failed.state, failed.error) == (JobState.FAILED, "the source is down")
-    second = await jobs.start("c", total=1)
-    assert (second.state, second.error) == (JobState.RUNNING, None)
-    await jobs.finish(first, error="too late")
-    assert await jobs.get("c") == second
+async def test_a_lease_holds_as_long_as_it_is_renewed(queue: Queue) -> None:
+    """A heartbeat after a long silence is as good as a new claim."""
+    await queue.jobs.start(BACKFILL, "c", Options())
+    step = await claimed(queue)
+    await queue.silence()
+    await queue.jobs.renew_step(step, queue.owner, None)
+    assert await queue.jobs.claim_step(uuid4(), KINDS) is None
 
 
-async def test_a_dropped_collection_takes_its_job_along(
-    database: Database, jobs: PostgresJobs
-) -> None:
-    """A run of the old collection cannot write into a new one of the same name."""
+async def test_a_paused_job_gives_nothing_to_do(queue: Queue) -> None:
+    """Neither a step nor a range, until it is tuned again."""
+    job = await queue.jobs.start(BACKFILL, "c", Options(paused=True))
+    assert await queue.jobs.claim_step(queue.owner, KINDS) is None
+    await queue.jobs.tune(job.id, Options())
+    await queue.jobs.prepared(await claimed(queue), [KeyRange()], None)
+    await queue.jobs.tune(job.id, Options(paused=True))
+    assert await queue.ranges.claim(queue.owner, KINDS) is None
+    assert (await queue.jobs.tune(job.id, Options())).options == Options()
+    await queue.claim()
+
+
+async def test_a_cancelled_job_is_at_its_end(queue: Queue) -> None:
+    """What it wrote stays; the next request makes a new one; a job that is done stays done."""
+    job = await queue.running()
+    claim, _ = await queue.ranges.insert_page(
+        await queue.claim(), [point(1)], Advance(encode_key(2), scanned=1)
+    )
+    assert (await queue.jobs.cancel(job.id)).state is JobState.CANCELLED
+    orders = await queue.ranges.renew(claim, queue.owner, None)
+    assert not orders.is_open
+    with pytest.raises(StaleEpoch):
+        await queue.ranges.insert_page(claim, [point(2)], Advance(None, scanned=1))
+    assert await queue.stored(1, 2) == {1: "backfill"}
+    assert (await queue.jobs.start(BACKFILL, "c", Options())).id != job.id
+
+
+async def test_done_stays_done(queue: Queue) -> None:
+    """Cancelling what has ended changes nothing."""
+    job = await done(queue)
+    assert await queue.jobs.cancel(job.id) == job
+
+
+async def test_jobs_go_with_their_collection(queue: Queue, database: Database) -> None:
+    """A job of the dropped generation is void, and the new one has none."""
     store = PgStore(database)
-    old = await jobs.start("c", total=1)
+    await queue.jobs.start(BACKFILL, "c", Options())
+    step = await claimed(queue)
     await store.delete_collection("c")
-    with pytest.raises(StaleEpoch):
-        await jobs.insert_page(old, [point(1)], None)
     with pytest.raises(CollectionNotFound):
-        await jobs.start("c", total=1)
+        await queue.jobs.start(BACKFILL, "c", Options())
     await store.create_collection("c", CONFIG)
-    assert await jobs.get("c") is None
-    new = await jobs.start("c", total=1)
-    assert new.attempt == old.attempt
-    with pytest.raises(StaleEpoch):
-        await jobs.insert_page(old, [point(1)], None)
-    assert await stored(database, 1) == {}
+    assert await queue.jobs.latest(BACKFILL, "c") is None
+    for late in (
+        queue.jobs.prepared(step, [KeyRange()], 1),
+        queue.jobs.renew_step(step, queue.owner, None),
+        queue.jobs.tune(step.id, Options()),
+        queue.jobs.cancel(step.id),
+    ):
+        with pytest.raises(StaleEpoch):
+            await late
 
 
-async def test_pages_and_drops_do_not_deadlock(database: Database, jobs: PostgresJobs) -> None:
-    """A drop waits for the page that is under way; one page later the run is told."""
-    store = PgStore(database)
-    job = await jobs.start("c", total=None)
+async def test_suspects_are_kept_in_the_order_of_their_keys(queue: Queue) -> None:
+    """They are read by page; judged ones are confirmed, or forgotten when nothing differs any more."""
+    await queue.jobs.start(VERIFY, "c", Options())
+    await queue.jobs.prepared(await claimed(queue), [KeyRange()], None)
+    claim = await queue.ranges.claim(queue.owner, [VERIFY])
+    assert claim is not None
+    keys = [encode_key(number) for number in range(4)]
+    found = [Suspect(key, ("payload", "vector")) for key in reversed(keys)]
+    claim, _ = await queue.ranges.advance(
+        claim, Advance(keys[3], scanned=4, written=4, differences=found, state={"digest": "x"})
+    )
+    assert claim.state == {"digest": "x"}
+    await queue.ranges.advance(
+        claim, Advance(None, scanned=0, differences=[Suspect(keys[0], ("missing",))])
+    )
+    step = await claimed(queue)
+    first = await queue.jobs.suspects(step, limit=3)
+    assert [each.key for each in first] == keys[:3]
+    assert (first[0].kinds, first[1].kinds) == (("missing",), ("payload", "vector"))
+    assert [each.key for each in await queue.jobs.suspects(step, limit=3, after=keys[2])] == keys[
+        3:
+    ]
+    await queue.jobs.judged(
+        step,
+        [
+            Suspect(keys[2], ("extra",), confirmed=True),
+            Suspect(keys[0], ()),
+            Suspect(keys[1], ("vector",), confirmed=False),
+        ],
+    )
+    assert list(await queue.jobs.suspects(step, limit=9)) == [
+        Suspect(keys[1], ("vector",), confirmed=False),
+        Suspect(keys[2], ("extra",), confirmed=True),
+        Suspect(keys[3], ("payload", "vector")),
+    ]
+    (kept,) = await queue.jobs.ranges(step)
+    assert (kept.state, kept.scanned) == ({"digest": "x"}, 4)
 
-    async def pages() -> None:
-        nonlocal job
-        for start in range(0, 10_000, 50):
-            batch = [point(i) for i in range(start, start + 50)]
-            job = await jobs.insert_page(job, batch, start + 50)
 
-    async with asyncio.TaskGroup() as both:
-        run = both.create_task(_until_replaced(pages()))
-        await asyncio.sleep(0.05)
-        assert await store.delete_collection("c")
-    assert run.result() is True
-    assert job.scanned > 0
-
-
-async def _until_replaced(pages: Awaitable[None]) -> bool:
+@pytest.mark.parametrize(
+    ("state", "error", "expected"),
+    [
+        ("done", None, (JobState.DONE, None, 1)),
+        ("running", None, (JobState.FAILED, "interrupted by an upgrade; start it again", 0)),
+        ("failed", "no space", (JobState.FAILED, "no space", 0)),
+    ],
+)
+async def test_backfills_of_the_version_before_are_taken_over(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, state: str, error: str | None,
+    expected: tuple[JobState, str | None, int],
+) -> None:  # fmt: skip
+    """What was done is done; what was interrupted goes on at its cursor."""
+    every = migrate.migrations()
+    monkeypatch.setattr(migrate, "migrations", lambda: [m for m in every if m.name < "0009"])
+    await migrate.migrate(empty_database_url)
+    database = await Database.open(empty_database_url)
     try:
-        await pages
-    except StaleEpoch:
-        return True
-    return False
+        await PgStore(database).create_collection("c", CONFIG)
+        cursor = None if state == "done" else encode_key(41)
+        async with database.connection() as connection:
+            await connection.execute(
+                "INSERT INTO vecferry.backfills (generation, attempt, state, cursor, copied, scanned, total, error)"
+                " SELECT id, 3, $1, $2, 30, 40, 99, $3 FROM vecferry.collections",
+                state,
+                cursor,
+                error,
+            )
+        monkeypatch.undo()
+        assert await migrate.migrate(empty_database_url) == [
+            m.name for m in every if m.name >= "0009"
+        ]
+        queue = Queue(database, PostgresJobs(database), PostgresRanges(database), uuid4())
+        job = await queue.latest()
+        assert (job.state, job.error, job.ranges_done) == expected
+        assert (job.scanned, job.written, job.total, job.ranges) == (40, 30, 99, 1)
+        resumed = await queue.jobs.start(BACKFILL, "c", Options())
+        assert resumed.id == job.id
+        if state != "done":
+            assert resumed.state is JobState.RUNNING
+            claim = await queue.claim()
+            assert (claim.cursor, claim.range, claim.scanned) == (cursor, KeyRange(), 40)
+    finally:
+        await database.close()

@@ -307,14 +307,7 @@ async def test_a_build_outwaits_the_limits_of_requests(
         build = tasks.create_task(hnsw.build_indexes(hurried, tables))
         await asyncio.sleep(0.8)
         assert not build.done()
-    assert build.result() == [""]
+    assert [index.vector for index in build.result()] == [""]
     async with hurried.connection() as conn:
         assert await conn.fetchval("SHOW lock_timeout") == "200ms"
     await hurried.close()
-
-
-def test_memory_for_a_build_grows_with_the_rows() -> None:
-    """100,000 rows of 384 dimensions need about 2.4 kB each (measured), and no build takes all memory."""
-    assert 240 < hnsw.build_megabytes(100_000, 384) < 360
-    assert hnsw.build_megabytes(10, 384) == 64
-    assert hnsw.build_megabytes(10**9, 384) == 4_096

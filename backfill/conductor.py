@@ -1,0 +1,114 @@
+"""Does the steps of jobs: what comes before their ranges and after them. One conductor at a time has a step."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+import structlog
+
+from backfill.bell import Bell
+from backfill.claiming import claim_and_hold
+from backfill.holding import Noted, give_back, while_renewed
+from backfill.jobs import Job, JobKind, JobState
+from backfill.patience import passes
+from backfill.queue import StepQueue, StepWork
+from backfill.timing import Timing
+from service.errors import StaleEpoch, VecferryError
+
+_log = structlog.get_logger(__name__)
+
+_AT_ONCE = 4
+"""Index builds take long: they must not keep other collections from beginning."""
+
+
+class Conductor:
+    """Does steps of the kinds of jobs that it is given. ``owner`` is the process that does it."""
+
+    def __init__(
+        self,
+        steps: Mapping[JobKind, StepWork],
+        queue: StepQueue,
+        owner: UUID,
+        *,
+        concurrency: int = _AT_ONCE,
+        bell: Bell | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self._steps = steps
+        self._queue = queue
+        self._owner = owner
+        self._concurrency = concurrency
+        self._bell = bell or Bell()
+        self._timing = timing or Timing()
+        self._patience = self._timing.patience()
+
+    async def run(self) -> None:
+        """Work until cancelled; steps that are held then are given back."""
+        kinds = list(self._steps)
+        await claim_and_hold(
+            lambda: self._queue.claim_step(self._owner, kinds),
+            self._hold,
+            most=self._concurrency,
+            bell=self._bell,
+            timing=self._timing,
+        )
+
+    async def _hold(self, job: Job) -> None:
+        log = _log.bind(kind=job.kind, collection=job.collection, state=job.state)
+        note = Noted()
+
+        async def renew() -> bool:
+            await self._queue.renew_step(job, self._owner, note.text)
+            return True
+
+        try:
+            await while_renewed(self._patiently(job, note), renew, seconds=self._timing.heartbeat)
+        except StaleEpoch as error:
+            log.info("step_dropped", reason=str(error))
+        except VecferryError as error:
+            log.warning("step_failed", error=str(error))
+            await self._fail(job, str(error))
+        except Exception as error:  # a fault of ours ends this job, not the process
+            log.exception("step_failed")
+            await self._fail(job, f"internal error: {type(error).__name__}: {error}")
+        else:
+            log.info("step_done")
+        finally:
+            await give_back(self._queue.release_step(job, self._owner))
+
+    async def _patiently(self, job: Job, note: Noted) -> None:
+        """Do the step, again after errors that pass by themselves."""
+        while True:
+            try:
+                await self._step(job, note)
+            except VecferryError as error:
+                if not passes(error):
+                    raise
+                pause = self._patience.failed(job.id, 0, time.monotonic())
+                note(f"{error}; next try after {pause:.1f} s")
+                _log.warning(
+                    "step_waits",
+                    kind=job.kind,
+                    collection=job.collection,
+                    error=str(error),
+                    pause_seconds=pause,
+                )
+            else:
+                self._patience.succeeded(job.id)
+                return
+            await asyncio.sleep(pause)
+
+    async def _step(self, job: Job, note: Noted) -> None:
+        step = self._steps[job.kind]
+        if job.state is JobState.PREPARING:
+            ranges, total = await step.prepare(job, note)
+            await self._queue.prepared(job, ranges, total)
+        else:
+            await self._queue.finished(job, await step.finish(job, note))
+
+    async def _fail(self, job: Job, error: str) -> None:
+        async def fail() -> None:
+            await self._queue.failed(job, error)
+
+        await give_back(fail())

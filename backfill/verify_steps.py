@@ -1,0 +1,208 @@
+"""What comes before and after the ranges of a verification: splitting the ids, judging what differs, the receipt."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+
+import structlog
+
+from backfill.canonical import Kind
+from backfill.confirming import Judgement, Looks
+from backfill.enumeration import cut
+from backfill.jobs import Job
+from backfill.key_range import KeyRange
+from backfill.metrics import BackfillMetrics
+from backfill.queue import Note, Quarantine, StepQueue, StepWork, Suspect
+from backfill.receipt import Difference, RangeFindings, Receipt
+from backfill.receipts import Receipts
+from backfill.retry import Retry
+from backfill.signature import signed
+from backfill.surroundings import LookAround
+from backfill.together import together
+from backfill.verify import Findings
+from service.errors import RequestError, StoreError
+from service.model.ids import PointId, decode_key
+from service.model.qdrant import CountRequest, QueryRequest, Sample, SampleQuery
+from service.ports import PointReader
+
+_log = structlog.get_logger(__name__)
+
+_POINTS_PER_RANGE = 50_000
+_MOST_RANGES = 256
+_IDS_PER_RANGE = 32
+"""Of the sample; the largest range is then rarely twice the average."""
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long what differs is looked at.
+
+    ``grace_seconds`` is the longest client time-out: so late may a write of before still land. ``settle_seconds`` is
+    how long ids that unsettled writes name are looked at again after that, ``pause_seconds`` apart.
+    """
+
+    grace_seconds: float = 65.0
+    settle_seconds: float = 60.0
+    pause_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySteps:
+    """``StepWork`` of verifications. Without a ``key`` receipts are not signed."""
+
+    looks: Looks
+    queue: StepQueue
+    receipts: Receipts
+    quarantine: Quarantine
+    look_around: LookAround
+    metrics: BackfillMetrics
+    patience: Patience = field(default_factory=Patience)
+    key: bytes | None = None
+    retry: Retry = field(default_factory=Retry)
+
+    async def prepare(self, job: Job, note: Note) -> tuple[Sequence[KeyRange], int | None]:
+        """Split the ids by samples of both stores, and count the source's."""
+        note("counting points and drawing samples")
+        total, other = await together(
+            self._count(self.looks.source, job), self._count(self.looks.target, job)
+        )
+        count = max(1, min(_MOST_RANGES, -(-max(total, other) // _POINTS_PER_RANGE)))
+        sample: list[PointId] = []
+        if count > 1:
+            one, two = await together(
+                self._sample(self.looks.source, job, count),
+                self._sample(self.looks.target, job, count),
+            )
+            sample = [*one, *two]
+        return cut(sample, count), total
+
+    async def finish(self, job: Job, note: Note) -> Mapping[str, object]:
+        """Judge the suspects, make the receipt and store it; the result is its summary."""
+        suspects = await self._suspects(job)
+        judged = await self._judge(job, suspects, note)
+        waived = await self.quarantine.waived_keys(job.generation)
+        receipt = await self._receipt(job, judged, waived)
+        document = receipt.to_json()
+        if self.key is not None:
+            document = signed(document, self.key)
+        await self.receipts.store(receipt.id, document)
+        self._report(receipt)
+        return receipt.summary()
+
+    async def _count(self, reader: PointReader, job: Job) -> int:
+        return await self.retry.call(lambda: reader.count(job.collection, CountRequest(exact=True)))
+
+    async def _sample(self, reader: PointReader, job: Job, ranges: int) -> list[PointId]:
+        """Return ids drawn at random; none where the store cannot draw: the ranges are less even then."""
+        request = QueryRequest(
+            query=SampleQuery(sample=Sample.RANDOM),
+            limit=ranges * _IDS_PER_RANGE,
+            with_payload=False,
+            with_vector=False,
+        )
+        try:
+            return [hit.id for hit in await reader.query(job.collection, request)]
+        except (StoreError, RequestError) as error:
+            _log.warning("verify_without_sample", collection=job.collection, error=str(error))
+            return []
+
+    async def _suspects(self, job: Job) -> list[Suspect]:
+        found: list[Suspect] = []
+        while True:
+            after = found[-1].key if found else None
+            page = await self.queue.suspects(job, limit=_PAGE, after=after)
+            found += page
+            if len(page) < _PAGE:
+                return found
+
+    async def _judge(
+        self, job: Job, suspects: Sequence[Suspect], note: Note
+    ) -> dict[bytes, Suspect]:
+        """Return what is confirmed or still open. What was judged is stored at once: a killed job goes on."""
+        judged = {each.key: each for each in suspects if each.confirmed}
+        left = {each.key: each for each in suspects if not each.confirmed}
+        if left:
+            await _wait(self.patience.grace_seconds, len(left), note)
+        until = monotonic() + self.patience.settle_seconds
+        while left:
+            looked_at = 0
+            async for judgements in self.looks.at(job.collection, job.generation, sorted(left)):
+                news = [_suspect(each) for each in judgements]
+                await self.queue.judged(job, news)
+                for each in news:
+                    judged[each.key] = each
+                    if not each.kinds:
+                        del judged[each.key]
+                    if each.confirmed:
+                        del left[each.key]
+                looked_at += len(news)
+                note(f"{len(left)} of the ids that differed are left to be judged")
+            if not left or monotonic() >= until:
+                break
+            note(f"{len(left)} ids that differ are named by unsettled writes; looking again")
+            await asyncio.sleep(self.patience.pause_seconds)
+        note(None)
+        return judged
+
+    async def _receipt(
+        self, job: Job, judged: Mapping[bytes, Suspect], waived: frozenset[bytes]
+    ) -> Receipt:
+        ranges = await self.queue.ranges(job)
+        found = [judged[key] for key in sorted(judged)]
+        # Refused points are lacking or old in the target; one that only the target has is not theirs to excuse.
+        excused = {
+            each.key for each in found if each.key in waived and Kind.EXTRA not in each.kinds
+        }
+        await self.queue.judged(job, [Suspect(key, ()) for key in sorted(excused)])
+        rest = [each for each in found if each.key not in excused]
+        now = datetime.now(UTC)
+        return Receipt(
+            id=job.id,
+            collection=job.collection,
+            generation=job.generation,
+            surroundings=await self.look_around(job.generation),
+            started_at=job.created_at or now,
+            finished_at=now,
+            ranges=[
+                RangeFindings(claim.range, Findings.from_json(claim.state)) for claim in ranges
+            ],
+            confirmed=[_difference(each) for each in rest if each.confirmed],
+            unsettled=[_difference(each) for each in rest if not each.confirmed],
+            excluded=[decode_key(key) for key in sorted(waived)],
+        )
+
+    def _report(self, receipt: Receipt) -> None:
+        self.metrics.unsettled.inc(len(receipt.unsettled))
+        for kind, count in receipt.counts().items():
+            self.metrics.differences.labels(kind).inc(count)
+        _log.info(
+            "verified",
+            collection=receipt.collection,
+            receipt=str(receipt.id),
+            clean=receipt.is_clean,
+            differing=len(receipt.confirmed),
+            unsettled=len(receipt.unsettled),
+        )
+
+
+async def _wait(seconds: float, suspects: int, note: Note) -> None:
+    """Wait for the end of writes that somebody may have given up; nothing is known of them but their time-out."""
+    until = monotonic() + seconds
+    while (left := until - monotonic()) > 0:
+        note(f"{suspects} ids differed; waiting {left:.0f} s for writes that may still land")
+        await asyncio.sleep(min(left, 1.0))
+
+
+def _suspect(judgement: Judgement) -> Suspect:
+    return Suspect(judgement.key, judgement.kinds, confirmed=judgement.is_settled)
+
+
+def _difference(suspect: Suspect) -> Difference:
+    return Difference(decode_key(suspect.key), tuple(Kind(kind) for kind in suspect.kinds))
+
+
+def _proves_port(steps: VerifySteps) -> StepWork:
+    return steps

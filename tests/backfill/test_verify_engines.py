@@ -1,0 +1,377 @@
+"""Verification between a real Qdrant engine and a real Postgres."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import orjson
+import pytest
+
+import backfill.verify_steps
+from backfill.key_range import KeyRange
+from backfill.signature import Verdict, verdict
+from backfill.verify import Effort
+from service.control.state import CollectionState
+from service.errors import StageError
+from service.model.ids import PointId, encode_key
+from service.model.operations import ByIds, Delete, DeleteVectors, SetPayload, UpdateVectors, Upsert
+from service.model.points import Point, SparseVector, VectorValue
+from service.model.qdrant import (
+    CreateCollection,
+    Datatype,
+    Distance,
+    Modifier,
+    MultiVectorComparator,
+    MultiVectorConfig,
+    ScrollRequest,
+    SparseVectorParams,
+    VectorParams,
+)
+from service.stages import Side, Stage
+from service.stores.postgres import catalog, writes
+from service.stores.postgres.control import PostgresControl
+from service.stores.postgres.database import Database
+from service.stores.postgres.intents import PostgresIntents
+from service.stores.postgres.store import PgStore
+from service.stores.qdrant.client import QdrantHttp
+from service.stores.qdrant.store import QdrantStore
+from tests.backfill.verifying import NoPace, Verifier
+from tests.service.stores.postgres.staged import current, intent_of, registered
+
+CONFIG = CreateCollection(
+    vectors={
+        "text": VectorParams(size=8, distance=Distance.COSINE),
+        "image": VectorParams(size=3, distance=Distance.EUCLID),
+        "half": VectorParams(size=8, distance=Distance.COSINE, datatype=Datatype.FLOAT16),
+        "rows": VectorParams(
+            size=3,
+            distance=Distance.DOT,
+            multivector_config=MultiVectorConfig(comparator=MultiVectorComparator.MAX_SIM),
+        ),
+    },
+    sparse_vectors={"words": SparseVectorParams(modifier=Modifier.IDF)},
+)
+PAYLOADS: tuple[dict[str, object], ...] = (
+    {},
+    {"n": 1, "f": 1.0, "big": 2**63, "small": 1e-7},
+    {"deep": {"list": [1, [None, True], {"ü": "€"}]}},
+    {"e": 1e16, "power": 2.0**60, "huge": 1.5e300, "zero": -0.0, "empty": {}, "none": None},
+)
+POINTS = 60
+
+
+@dataclass
+class Rig:
+    """Both stores of one collection, equal at first."""
+
+    name: str
+    source: QdrantStore
+    database: Database
+    target: PgStore
+    control: PostgresControl
+
+    async def state(self) -> CollectionState:
+        """Return the collection's control row."""
+        return await current(self.control, self.name)
+
+    async def copy(self, ids: Sequence[PointId] | None = None) -> None:
+        """Make the target what the source is, without our backfill."""
+        page = await self.source.scroll(
+            self.name, ScrollRequest(limit=1000, with_payload=True, with_vector=True)
+        )
+        points = [Point(r.id, r.vectors or {}, r.payload or {}) for r in page.records]
+        wanted = points if ids is None else [p for p in points if p.id in ids]
+        absent = [] if ids is None else [i for i in ids if i not in {p.id for p in points}]
+        async with self.database.transaction() as connection:
+            tables = await catalog.get(connection, self.name)
+            await writes.mirror(connection, tables, wanted, absent)
+
+
+@pytest.fixture
+async def rig(qdrant_url: str, collection_name: str, database: Database) -> AsyncIterator[Rig]:
+    """A source of points of every kind, and their copy."""
+    rng = np.random.default_rng(3)
+    async with QdrantHttp(qdrant_url) as http:
+        source = QdrantStore(http)
+        await source.create_collection(collection_name, CONFIG)
+        await source.apply(
+            collection_name, Upsert([_point(i, rng) for i in range(POINTS)]), wait=True
+        )
+        control = PostgresControl(database)
+        await control.arm(collection_name, CONFIG, actor="test", is_new=True)
+        made = Rig(collection_name, source, database, PgStore(database), control)
+        await made.copy()
+        yield made
+
+
+def _point(number: int, rng: np.random.Generator) -> Point:
+    point_id: PointId = number if number % 2 else f"00000000-0000-0000-0000-{number:012d}"
+    indices = rng.choice(2**32, number % 4, replace=False).astype(np.uint32)
+    vectors: dict[str, VectorValue] = {
+        "text": rng.random(8, dtype=np.float32),
+        "image": rng.random(3, dtype=np.float32),
+        "half": rng.random(8, dtype=np.float32),
+        "rows": rng.random((1 + number % 3, 3), dtype=np.float32),
+        "words": SparseVector(indices, rng.random(len(indices), dtype=np.float32)),
+    }
+    for at, name in enumerate(sorted(vectors.keys() - {"text"})):
+        if number % 7 == at:
+            del vectors[name]
+    return Point(point_id, vectors, dict(PAYLOADS[number % len(PAYLOADS)]))
+
+
+def kinds_of(result: object) -> dict[PointId, list[str]]:
+    """Return the confirmed differences of a receipt."""
+    assert isinstance(result, dict)
+    return {entry["id"]: entry["kinds"] for entry in result["differing_ids"]}
+
+
+async def test_equal_stores_are_clean_and_their_digests_are_equal(rig: Rig) -> None:
+    """Every point is compared, and both stores come to the same digests."""
+    verifier = Verifier(rig.source, rig.database)
+    result = await verifier.run(rig.name)
+    assert result["clean"], result
+    assert result["compared"] == result["source_points"] == result["target_points"] == POINTS
+    document = await verifier.document(rig.name)
+    digest = document["digest"]
+    assert isinstance(digest, dict)
+    assert digest["points"] == POINTS
+    assert digest["source"] == digest["target"]
+    assert digest["source"]["content"] != digest["source"]["bits"] != "0" * 32
+
+
+async def test_every_kind_of_difference_is_found(rig: Rig) -> None:
+    """Changes made behind the proxy's back, one of each kind, are reported under their names."""
+    await rig.target.apply(rig.name, Delete(ByIds((1,))), wait=True)
+    await rig.target.apply(rig.name, SetPayload(ByIds((3,)), {"n": 2}), wait=True)
+    slightly = np.full(3, 1.00001, np.float32)
+    await rig.source.apply(
+        rig.name, UpdateVectors([(7, {"image": np.ones(3, np.float32)})]), wait=True
+    )
+    await rig.target.apply(rig.name, UpdateVectors([(7, {"image": slightly})]), wait=True)
+    await rig.target.apply(rig.name, DeleteVectors(ByIds((9,)), ("words",)), wait=True)
+    await rig.target.apply(rig.name, Upsert([Point(1000, {}, {})]), wait=True)
+    verifier = Verifier(rig.source, rig.database)
+    result = await verifier.run(rig.name)
+    expected = {
+        1: ["missing"], 3: ["payload"], 7: ["vector"], 9: ["vector"], 1000: ["extra"],
+    }  # fmt: skip
+    assert kinds_of(result) == expected
+    assert not result["clean"]
+    for kind, count in {"missing": 1, "extra": 1, "payload": 1, "vector": 2}.items():
+        assert result["counts"][kind] == count
+        found = verifier.registry.get_sample_value(
+            "vecferry_verify_differences_total", {"kind": kind}
+        )
+        assert found == count
+    document = await verifier.document(rig.name)
+    stored = await verifier.receipts.differences(
+        UUID(str(document["receipt"])), after=None, limit=10
+    )
+    assert [each.key for each in stored] == sorted(encode_key(i) for i in expected)
+    after = await verifier.receipts.differences(
+        UUID(str(document["receipt"])), after=stored[1].key, limit=2
+    )
+    assert [each.key for each in after] == [each.key for each in stored[2:4]]
+
+
+async def test_the_receipt_is_signed_and_survives_the_database(rig: Rig) -> None:
+    """A signature holds after the trip through jsonb and a file, and not after a change."""
+    await rig.target.apply(rig.name, Upsert([Point(2**64 - 1, {}, {})]), wait=True)
+    await Verifier(rig.source, rig.database, key=b"secret").run(rig.name)
+    document = orjson.loads(
+        orjson.dumps(await Verifier(rig.source, rig.database).document(rig.name))
+    )
+    assert verdict(document, b"secret") is Verdict.VALID
+    assert document["differing_ids"] == [{"id": 2**64 - 1, "kinds": ["extra"]}]
+    assert document["versions"].keys() == {"vecferry", "qdrant", "postgres", "pgvector"}
+    assert (document["stage"], document["authority"]) == ("dualwrite", "source")
+    document["differing_ids"] = []
+    assert verdict(document, b"secret") is Verdict.CHANGED
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_ranges_are_shared_out_and_chain(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """With many ranges and workers every id is compared once, and the digests are those of one range."""
+    whole = await Verifier(rig.source, rig.database).run(rig.name)
+    assert whole["clean"]
+    one = await Verifier(rig.source, rig.database).document(rig.name)
+    monkeypatch.setattr(backfill.verify_steps, "_POINTS_PER_RANGE", 9)
+    result = await Verifier(rig.source, rig.database).run(rig.name, workers=workers)
+    assert result["clean"], result
+    assert result["compared"] == POINTS
+    many = await Verifier(rig.source, rig.database).document(rig.name)
+    assert isinstance(many["ranges"], list)
+    assert len(many["ranges"]) == 7
+    assert many["digest"] == one["digest"]
+
+
+async def test_a_range_that_is_lost_is_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receipt over ranges that leave something out is not clean, whatever they found."""
+    gap = [KeyRange(None, encode_key(11)), KeyRange(encode_key(13), None)]
+    monkeypatch.setattr(backfill.verify_steps, "cut", lambda *_: gap)
+    result = await Verifier(rig.source, rig.database).run(rig.name)
+    assert not result["clean"]
+    assert result["faults"] == ["range 1 does not begin where range 0 ends"]
+
+
+@pytest.mark.parametrize("kills", [1, 3, 6])
+async def test_a_killed_verification_goes_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, kills: int
+) -> None:
+    """Killed after any page, with another number of workers each time, it ends with the same receipt."""
+    monkeypatch.setattr(backfill.verify_steps, "_POINTS_PER_RANGE", 20)
+    await rig.target.apply(rig.name, Delete(ByIds((5, 41))), wait=True)
+    undisturbed = await Verifier(rig.source, rig.database).run(rig.name)
+    expected = await Verifier(rig.source, rig.database).document(rig.name)
+    verifier = Verifier(rig.source, rig.database)
+    await verifier.begin(rig.name)
+    for kill in range(kills):
+        await _killed_after(verifier, pages=1 + kill % 2, workers=1 + kill % 3)
+        async with rig.database.connection() as connection:
+            # Whoever was killed while it claimed a range gave nothing back.
+            await connection.execute(
+                "UPDATE vecferry.job_ranges SET heard_at = heard_at - interval '1 hour'"
+            )
+    while await verifier.work_on():
+        pass
+    result = await verifier.end()
+    assert kinds_of(result) == kinds_of(undisturbed) == {5: ["missing"], 41: ["missing"]}
+    assert result["compared"] == POINTS
+    document = await verifier.document(rig.name)
+    assert document["digest"] == expected["digest"]
+
+
+async def _killed_after(verifier: Verifier, *, pages: int, workers: int) -> None:
+    reached = asyncio.Event()
+    count = 0
+
+    async def page_done() -> None:
+        nonlocal count
+        count += 1
+        if count >= pages:
+            reached.set()
+        await asyncio.sleep(0.001)
+
+    verifier.pace = NoPace(page_done)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(verifier.work_on()) for _ in range(workers)]
+        ended = tasks.create_task(_either(reached, running))
+        await ended
+        for each in running:
+            each.cancel()
+    verifier.pace = NoPace()
+
+
+async def _either(reached: asyncio.Event, running: Sequence["asyncio.Task[int]"]) -> None:
+    while not reached.is_set() and not all(each.done() for each in running):  # noqa: ASYNC110 - either of two
+        await asyncio.sleep(0.001)
+
+
+async def test_an_id_with_an_unsettled_write_is_not_confirmed(rig: Rig) -> None:
+    """It is looked at again; if the write stays unsettled, the receipt says so and is not clean."""
+    await rig.target.apply(rig.name, Delete(ByIds((5, 7))), wait=True)
+    owner = await registered(rig.control)
+    log = PostgresIntents(rig.database)
+    taken = await log.insert([intent_of(await rig.state(), 5, 9)], owner=owner)
+    assert taken
+    verifier = Verifier(rig.source, rig.database)
+    result = await verifier.run(rig.name)
+    assert kinds_of(result) == {7: ["missing"]}
+    assert result["unsettled_ids"] == [{"id": 5, "kinds": ["missing"]}]
+    assert not result["clean"]
+
+
+async def test_a_write_that_is_settled_meanwhile_is_no_difference(rig: Rig) -> None:
+    """What a resync makes equal while the verification waits for it is settled."""
+    await rig.target.apply(rig.name, Delete(ByIds((5,))), wait=True)
+    state = await rig.state()
+    owner = await registered(rig.control)
+    log = PostgresIntents(rig.database)
+    intent = intent_of(state, 5)
+    await log.insert([intent], owner=owner)
+    verifier = Verifier(rig.source, rig.database)
+    verifier.patience = backfill.verify_steps.Patience(0.01, 10.0, 0.02)
+    await verifier.begin(rig.name)
+    await verifier.work_on()
+    async with asyncio.TaskGroup() as tasks:
+        ending = tasks.create_task(verifier.end())
+        async with asyncio.timeout(5):
+            while not any(note and "unsettled" in note for note in verifier.notes):  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+        await rig.copy([5])
+        async with rig.database.connection() as connection:
+            await connection.execute("DELETE FROM vecferry.intents WHERE id = $1", intent.id)
+    assert ending.result()["clean"]
+    assert ending.result()["rechecked"] == 1
+
+
+async def test_waived_points_are_left_out_by_name(rig: Rig) -> None:
+    """A point that the target cannot hold and somebody waived is an exclusion, and no difference."""
+    await rig.target.apply(rig.name, Delete(ByIds((5, 7))), wait=True)
+    verifier = Verifier(rig.source, rig.database)
+    verifier.quarantine.keys = frozenset([encode_key(5)])
+    result = await verifier.run(rig.name)
+    assert kinds_of(result) == {7: ["missing"]}
+    assert result["excluded_ids"] == [5]
+    await rig.copy([7])
+    assert (await verifier.run(rig.name))["clean"]
+
+
+async def test_too_many_differences_are_counted_and_not_kept(rig: Rig) -> None:
+    """The list stays bounded; a receipt over more than it holds is not complete."""
+    async with rig.database.transaction() as connection:
+        tables = await catalog.get(connection, rig.name)
+        await connection.execute(f"DELETE FROM {tables.points.quoted()}")
+    verifier = Verifier(rig.source, rig.database)
+    verifier.effort = Effort(first_page=5, most_points=7, most_suspects=10)
+    result = await verifier.run(rig.name)
+    assert (result["rechecked"], result["differing"]) == (POINTS, 10)
+    assert not result["complete"]
+    assert result["faults"] == [
+        "60 ids differed at first sight, and only 10 of them were looked at again"
+    ]
+
+
+@pytest.mark.parametrize("stage", [Stage.DUALWRITE, Stage.LIVE])
+async def test_it_works_whichever_store_is_right(rig: Rig, stage: Stage) -> None:
+    """The direction of authority changes what is to be repaired, not what is found."""
+    await _bring(rig, stage)
+    await rig.source.apply(rig.name, Delete(ByIds((5,))), wait=True)
+    result = await Verifier(rig.source, rig.database).run(rig.name)
+    assert kinds_of(result) == {5: ["extra"]}
+    document = await Verifier(rig.source, rig.database).document(rig.name)
+    assert document["authority"] == ("source" if stage is Stage.DUALWRITE else "target")
+
+
+async def test_an_intent_towards_the_source_keeps_its_ids_open(rig: Rig) -> None:
+    """Where the target is right, what the source has not got yet is no difference."""
+    await _bring(rig, Stage.LIVE)
+    await rig.source.apply(rig.name, Delete(ByIds((5,))), wait=True)
+    owner = await registered(rig.control)
+    await PostgresIntents(rig.database).insert(
+        [intent_of(await rig.state(), 5, behind=Side.SOURCE)], owner=owner
+    )
+    result = await Verifier(rig.source, rig.database).run(rig.name)
+    assert kinds_of(result) == {}
+    assert result["unsettled"] == 1
+
+
+async def test_stores_that_are_no_longer_both_written_are_not_judged(rig: Rig) -> None:
+    """A difference between a store that is written and one that is not means nothing."""
+    await rig.target.apply(rig.name, Delete(ByIds((5,))), wait=True)
+    verifier = Verifier(rig.source, rig.database)
+    await verifier.begin(rig.name)
+    await verifier.work_on()
+    await _bring(rig, Stage.COMPLETE)
+    with pytest.raises(StageError, match="stage complete"):
+        await verifier.end()
+
+
+async def _bring(rig: Rig, stage: Stage) -> None:
+    if stage is not Stage.DUALWRITE:
+        await rig.control.publish(await rig.state(), stage, 100, actor="test", token=None)

@@ -1,0 +1,211 @@
+"""A difference is confirmed only where no write can be between the stores."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+
+from backfill.canonical import Kind
+from backfill.confirming import Judgement
+from service.control.state import CollectionState
+from service.errors import SourceUnavailable, StageError
+from service.model.ids import PointId, encode_key
+from service.model.points import Point
+from service.protocol.ledger import Fetch, Hint
+from service.stages import Side, Stage
+from service.stores.postgres import confirming
+from service.stores.postgres.confirming import PostgresJudge
+from service.stores.postgres.control import PostgresControl
+from service.stores.postgres.database import Database
+from service.stores.postgres.intents import PostgresIntents
+from tests.service.stores.postgres.resyncs import Pushes, having, resynced
+from tests.service.stores.postgres.staged import (
+    intent_of,
+    numbers,
+    point,
+    staged,
+    until_one_waits,
+)
+
+
+class Hints:
+    """A hint store that has so many."""
+
+    def __init__(self, count: int = 0) -> None:
+        self.counted = count
+
+    async def write(self, hints: Sequence[Hint]) -> None:
+        raise AssertionError("a look writes nothing")
+
+    async def read(
+        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
+    ) -> Sequence[Hint]:
+        raise AssertionError("a look only counts")
+
+    async def count(self, generation: int | None = None) -> int:
+        return self.counted
+
+    async def discard(self, ids: Sequence[UUID]) -> None:
+        raise AssertionError("a look deletes nothing")
+
+
+def doing(first: Callable[[], Awaitable[object]], then: Fetch) -> Fetch:
+    """Return a source in which something happens before it is read."""
+
+    async def fetch(ids: Sequence[PointId]) -> Sequence[Point]:
+        await first()
+        return await then(ids)
+
+    return fetch
+
+
+async def looked(
+    database: Database,
+    state: CollectionState,
+    source: Fetch,
+    *ids: PointId,
+    hints: Hints | None = None,
+) -> dict[PointId, tuple[tuple[Kind, ...], bool]]:
+    """Look at ids and return what was seen of each."""
+    assert state.generation is not None
+    judge = PostgresJudge(database, lambda _: source, hints)
+    keys = [encode_key(each) for each in ids]
+    found: Sequence[Judgement] = await judge.judge(state.name, state.generation, keys)
+    assert [each.key for each in found] == keys
+    return {i: (each.kinds, each.is_settled) for i, each in zip(ids, found, strict=True)}
+
+
+async def test_what_differs_and_what_does_not(
+    database: Database, control: PostgresControl, log: PostgresIntents, owner: UUID
+) -> None:
+    """Both directions, and an id that neither store has."""
+    state = await staged(control, Stage.DUALWRITE)
+    intent = intent_of(state, 1, 2, 3)
+    await log.insert([intent], owner=owner)
+    await resynced(log, state, [intent], having(point(1), point(2), point(3)))
+    source = having(point(1), point(2, 5.0), point(4))
+    assert await looked(database, state, source, 3, 1, 4, 2, 9) == {
+        1: ((), True),
+        2: ((Kind.PAYLOAD, Kind.VECTOR), True),
+        3: ((Kind.EXTRA,), True),
+        4: ((Kind.MISSING,), True),
+        9: ((), True),
+    }
+
+
+@pytest.mark.parametrize("stage", [Stage.DUALWRITE, Stage.LIVE])
+@pytest.mark.parametrize("behind", [Side.SOURCE, Side.TARGET])
+async def test_an_unsettled_write_names_its_ids_only(
+    database: Database,
+    control: PostgresControl,
+    log: PostgresIntents,
+    owner: UUID,
+    stage: Stage,
+    behind: Side,
+) -> None:
+    """Whichever store is behind; the others are confirmed."""
+    state = await staged(control, stage)
+    await log.insert([intent_of(state, 1, 7, behind=behind)], owner=owner)
+    found = await looked(database, state, having(point(1), point(2)), 1, 2)
+    assert found == {1: ((Kind.MISSING,), False), 2: ((Kind.MISSING,), True)}
+
+
+async def test_a_write_while_the_source_is_read_is_seen(
+    database: Database, control: PostgresControl, log: PostgresIntents, owner: UUID
+) -> None:
+    """Its intent was committed before the source had it, so it is there when it is looked for afterwards."""
+    state = await staged(control, Stage.DUALWRITE)
+
+    async def write() -> None:
+        await log.insert([intent_of(state, 1)], owner=owner)
+
+    found = await looked(database, state, doing(write, having(point(1))), 1)
+    assert found == {1: ((Kind.MISSING,), False)}
+
+
+async def test_no_write_is_settled_between_the_reads(
+    database: Database, control: PostgresControl, log: PostgresIntents, owner: UUID
+) -> None:
+    """A resync of the id waits for the look to end: it cannot delete the intent that explains the difference."""
+    state = await staged(control, Stage.DUALWRITE)
+    intent = intent_of(state, 1)
+    await log.insert([intent], owner=owner)
+    async with asyncio.TaskGroup() as tasks:
+
+        async def settle() -> None:
+            tasks.create_task(resynced(log, state, [intent], having(point(1))))
+            await until_one_waits(database)
+
+        found = await looked(database, state, doing(settle, having(point(1))), 1)
+    assert found == {1: ((Kind.MISSING,), False)}
+    assert await numbers(database, 1) == {1: 1.0}
+
+
+async def test_no_push_is_settled_between_the_reads(
+    database: Database, control: PostgresControl, log: PostgresIntents, owner: UUID
+) -> None:
+    """The same where the target is right: a push to the source waits."""
+    state = await staged(control, Stage.LIVE)
+    intent = intent_of(state, 1, behind=Side.SOURCE)
+    await log.insert([intent], owner=owner)
+    pushes = Pushes()
+    async with asyncio.TaskGroup() as tasks:
+
+        async def settle() -> None:
+            tasks.create_task(resynced(log, state, [intent], pushes, owner))
+            await until_one_waits(database)
+            assert pushes.got == []
+
+        found = await looked(database, state, doing(settle, having(point(1))), 1)
+    assert found == {1: ((Kind.MISSING,), False)}
+    assert pushes.got == [({}, [1])]
+
+
+async def test_a_hint_leaves_every_difference_open(
+    database: Database, control: PostgresControl
+) -> None:
+    """What it names is known only once it is in the ledger; ids that are equal are settled all the same."""
+    state = await staged(control, Stage.DUALWRITE)
+    found = await looked(database, state, having(point(1)), 1, 2, hints=Hints(1))
+    assert found == {1: ((Kind.MISSING,), False), 2: ((), True)}
+    again = await looked(database, state, having(point(1)), 1, hints=Hints(0))
+    assert again == {1: ((Kind.MISSING,), True)}
+
+
+async def test_a_change_of_the_whole_collection_leaves_every_difference_open(
+    database: Database, control: PostgresControl, owner: UUID
+) -> None:
+    """Its points may differ because one store has the change and the other has not."""
+    state = await staged(control, Stage.DUALWRITE)
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO vecferry.collection_intents (id, name, generation, owner, behind, replaces, cause)"
+            " VALUES ($1, 'c', $2, $3, 'target', false, 'test')",
+            uuid4(),
+            state.generation,
+            owner,
+        )
+    found = await looked(database, state, having(point(1)), 1)
+    assert found == {1: ((Kind.MISSING,), False)}
+
+
+async def test_a_source_that_hangs_frees_the_locks(
+    database: Database, control: PostgresControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients may be waiting for them."""
+    state = await staged(control, Stage.LIVE)
+    monkeypatch.setattr(confirming, "_SOURCE_SECONDS", 0.05)
+    hanging = doing(asyncio.Event().wait, having())
+    with pytest.raises(SourceUnavailable, match="in time"):
+        await looked(database, state, hanging, 1)
+
+
+@pytest.mark.parametrize("stage", [Stage.OFF, Stage.COMPLETE])
+async def test_stores_that_are_not_both_written_are_not_compared(
+    database: Database, control: PostgresControl, stage: Stage
+) -> None:
+    """Nothing follows from their difference."""
+    state = await staged(control, stage)
+    with pytest.raises(StageError, match=f"stage {stage}|dropped"):
+        await looked(database, state, having(point(1)), 1)
