@@ -8,13 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
 
 import structlog
 
 from backfill.jobs import Claim, Job, Orders
 from backfill.key_range import KeyRange
 from backfill.metrics import BackfillMetrics
-from backfill.page_size import PageLimits, page_size
+from backfill.page_size import PageLimits, PageWeight, page_size
 from backfill.pages import PointPage, point_of, read_page
 from backfill.queue import Advance, Note, Pace, RangeQueue, RangeWork, StepWork
 from backfill.splitting import ranges_of
@@ -29,6 +30,8 @@ _log = structlog.get_logger(__name__)
 
 Arm = Callable[[Job, Note], Awaitable[None]]
 """Returns when every live instance writes intents for the collection (R9)."""
+
+_MOST_WEIGHTS = 64
 
 MarkBackfilled = Callable[[Job], Awaitable[None]]
 
@@ -96,14 +99,15 @@ class CopyWork:
         self._pace = pace
         self._metrics = metrics
         self._limits = limits or PageLimits()
+        self._weights: dict[UUID, PageWeight] = {}
+        """The last page's of each job: a range begins with pages as large as the others' are."""
 
     async def work(self, claim: Claim, note: Note) -> None:
         """Copy from the range's cursor on; one page is read while the one before it is written."""
         orders = Orders(claim.options)
         start = claim.range.first if claim.cursor is None else claim.cursor
-        page: PointPage | None = await self._read(
-            claim, start, page_size(self._limits, orders, None)
-        )
+        size = page_size(self._limits, orders, self._weights.get(claim.job))
+        page: PointPage | None = await self._read(claim, start, size)
         while page is not None and orders.goes_on:
             written, ahead = await self._write_and_read_ahead(claim, orders, page)
             claim, orders = written.claim, written.orders
@@ -116,6 +120,13 @@ class CopyWork:
             )
             page = ahead
 
+    def _weighed(self, claim: Claim, page: PointPage) -> PointPage:
+        if page.weight.points:
+            self._weights[claim.job] = page.weight
+        while len(self._weights) > _MOST_WEIGHTS:
+            self._weights.pop(next(iter(self._weights)))
+        return page
+
     async def _write_and_read_ahead(
         self, claim: Claim, orders: Orders, page: PointPage
     ) -> tuple[_Written, PointPage | None]:
@@ -125,7 +136,8 @@ class CopyWork:
         return await together(self._write(claim, page), self._read(claim, page.next_key, size))
 
     async def _read(self, claim: Claim, start: bytes | None, size: int) -> PointPage:
-        return await read_page(self._source, claim.collection, claim.range, start, size)
+        page = await read_page(self._source, claim.collection, claim.range, start, size)
+        return self._weighed(claim, page)
 
     async def _write(self, claim: Claim, page: PointPage) -> _Written:
         started = time.perf_counter()

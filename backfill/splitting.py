@@ -13,7 +13,7 @@ from service.ports import PointReader
 
 _log = structlog.get_logger(__name__)
 
-_POINTS_PER_RANGE = 50_000
+_POINTS_PER_RANGE = 10_000
 _MOST_RANGES = 512
 _SAMPLES_PER_RANGE = 32
 

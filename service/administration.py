@@ -4,7 +4,7 @@ Backfills and verifications are in ``service/jobs.py``.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -39,6 +39,8 @@ class Administration:
     jobs: LongJobs
     shadow: ShadowReads
     ledger: WholeLedger
+    upkeep: Callable[[], Awaitable[Mapping[str, object]]]
+    """What is quarantined, and what was found to differ lately."""
 
     async def status(self) -> dict[str, object]:
         """Return this instance's id and what is known of every collection, sorted by name; what is not, and why."""
@@ -64,6 +66,8 @@ class Administration:
             "target_error": target_error,
             "unsettled": _intents(count.tallies),
             "ledger_unread": {str(side): reason for side, reason in count.unread.items()},
+            "upkeep": None if target_error is not None else await self.upkeep(),
+            "throttle": self.jobs.throttle(),
             "collections": [
                 {
                     **await self._collection(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from uuid import UUID
 
 import structlog
 
@@ -11,12 +10,11 @@ from backfill.conductor import Conductor
 from backfill.confirming import Looks
 from backfill.copying import BuildIndexes, CopySteps, CopyWork
 from backfill.jobs import JobKind
-from backfill.metrics import BackfillMetrics, ThrottleMetrics
+from backfill.metrics import BackfillMetrics
 from backfill.page_size import PageLimits
-from backfill.queue import Note, RangeWork, StepWork
+from backfill.queue import Note, Pace, RangeWork, StepWork
 from backfill.verify import Effort, VerifyWork
 from backfill.verify_steps import Patience, VerifySteps
-from backfill.worker import Worker
 from service.arming import Arming
 from service.config import Settings
 from service.core import Core, Source
@@ -31,7 +29,6 @@ from service.stores.postgres.quarantine import PostgresQuarantine
 from service.stores.postgres.ranges import PostgresRanges
 from service.stores.postgres.receipts import PostgresReceipts, PostgresSurroundings
 from service.stores.postgres.store import PgStore
-from service.throttling import throttle_of
 
 _log = structlog.get_logger(__name__)
 
@@ -39,41 +36,24 @@ _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 
 
-def worker_of(
+def range_works(
     settings: Settings,
     database: Database,
     source: PointReader,
-    metrics: tuple[BackfillMetrics, ThrottleMetrics],
-    *,
-    owner: UUID,
-    bell: Bell,
-) -> Worker:
-    """Return what works on ranges of every kind of job; nothing of it needs an instance."""
-    counters, throttled = metrics
-    queue, pace = PostgresRanges(database), throttle_of(settings, database, throttled)
+    metrics: BackfillMetrics,
+    pace: Pace,
+) -> Mapping[JobKind, RangeWork]:
+    """Return what is done with ranges, by kind of job; nothing of it needs an instance."""
+    queue = PostgresRanges(database)
     target = PgStore(database, index_min_rows=settings.index_min_rows)
-    works: Mapping[JobKind, RangeWork] = {
-        JobKind.BACKFILL: CopyWork(
-            source,
-            queue,
-            pace,
-            counters,
-            limits=PageLimits(settings.backfill_page_size, settings.backfill_page_bytes),
-        ),
-        JobKind.VERIFY: VerifyWork(
-            source,
-            target,
-            queue,
-            PostgresReceipts(database),
-            pace,
-            counters,
-            Effort(
-                most_points=settings.backfill_page_size,
-                page_bytes=2 * settings.backfill_page_bytes,  # of both stores together
-            ),
-        ),
+    points, size = settings.backfill_page_size, settings.backfill_page_bytes
+    # A verification's page is of both stores together.
+    effort = Effort(most_points=points, page_bytes=2 * size)
+    room = PostgresReceipts(database)
+    return {
+        JobKind.BACKFILL: CopyWork(source, queue, pace, metrics, limits=PageLimits(points, size)),
+        JobKind.VERIFY: VerifyWork(source, target, queue, room, pace, metrics, effort),
     }
-    return Worker(works, queue, owner, concurrency=settings.workers, bell=bell)
 
 
 def conductor_of(
@@ -116,10 +96,9 @@ def judge_of(core: Core, source: Source) -> PostgresJudge:
 def _verify_steps(
     core: Core, source: Source, jobs: PostgresJobs, metrics: BackfillMetrics
 ) -> VerifySteps:
-    judge = PostgresJudge(core.database, SourceMirror(source.store).fetcher, core.recording.hints)
     key = core.settings.receipt_key
     return VerifySteps(
-        Looks(source.store, core.target, judge),
+        Looks(source.store, core.target, judge_of(core, source)),
         jobs,
         PostgresReceipts(core.database),
         PostgresQuarantine(core.database),

@@ -29,8 +29,8 @@ from service.stores.postgres import payload_indexes
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.graph_keeper import GraphKeeper
-from service.stores.postgres.hnsw import BuildLimits
 from service.stores.postgres.hinted import PostgresHinted
+from service.stores.postgres.hnsw import BuildLimits
 from service.stores.postgres.index_keeper import IndexKeeper
 from service.stores.postgres.intents import PostgresIntents
 from service.stores.postgres.ledger import PostgresBook

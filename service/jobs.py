@@ -1,6 +1,6 @@
 """The operator's verbs on backfills and verifications. Jobs are stored: no process needs to live as long as one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -22,6 +22,8 @@ class LongJobs:
     jobs: Jobs
     watch: JobWatch
     bell: Bell
+    throttle: Callable[[], Mapping[str, object]]
+    """Returns what holds up the ranges of this process, and what did."""
     has_source: bool
 
     async def start(

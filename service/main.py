@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp
 
+from backfill.metrics import QuarantineMetrics
 from service import keys
 from service.api.own import own_app
 from service.api.qdrant.app import qdrant_app
@@ -46,6 +47,7 @@ from service.stores.postgres.store import PgStore
 from service.stores.qdrant.client import TURN_SECONDS, QdrantHttp
 from service.stores.qdrant.forward import Forwarder
 from service.stores.qdrant.store import QdrantStore
+from service.upkeep import Upkeep, upkeep_of
 from shadow.store import ShadowStore
 
 _log = structlog.get_logger(__name__)
@@ -138,12 +140,13 @@ async def _connect_source(
 
 async def _wire(settings: Settings, databases: Databases, source: Source | None) -> Instance:
     core = core_of(settings, databases, source)
-    operator = operator_side(core, source, keys.ensure(settings.data_dir))
+    upkeep = upkeep_of(core, source)
+    operator = operator_side(core, source, upkeep, keys.ensure(settings.data_dir))
     attempts = Attempts()
     with suppress(TargetUnavailable):
         await core.plane.start()
     return Instance(
-        proxy=_proxy(core, attempts),
+        proxy=_proxy(core, attempts, upkeep),
         control=operator.app,
         background=(*core.background, *operator.background, attempts.run()),
         plane=core.plane,
@@ -175,7 +178,7 @@ def _target_app(core: Core) -> ASGIApp:
     return qdrant_app(compared, version=QDRANT_VERSION, max_body_bytes=core.settings.max_body_bytes)
 
 
-def _proxy(core: Core, attempts: Attempts) -> Proxy:
+def _proxy(core: Core, attempts: Attempts, upkeep: Upkeep) -> Proxy:
     settings = core.settings
     target_app = _target_app(core)
     marks = core.recording.marks
@@ -215,7 +218,7 @@ def _proxy(core: Core, attempts: Attempts) -> Proxy:
             limit=settings.freeze_queue,
             seconds=settings.freeze_seconds,
         ),
-        own_app=_own_app(core),
+        own_app=_own_app(core, upkeep),
         metrics=core.metrics,
         tenant_header=settings.tenant_header,
         max_body_bytes=settings.max_body_bytes,
@@ -224,12 +227,15 @@ def _proxy(core: Core, attempts: Attempts) -> Proxy:
     )
 
 
-def _own_app(core: Core) -> ASGIApp:
+def _own_app(core: Core, upkeep: Upkeep) -> ASGIApp:
+    quarantined = QuarantineMetrics(core.registry)
+
     async def checks() -> dict[str, str | None]:
         return not_ready(core.plane)
 
     async def refresh_gauges() -> None:
         core.metrics.ledger_is_current.set(0)
         core.metrics.show_ledger(await core.book.tallies(collection=None))
+        quarantined.show(await upkeep.quarantine.counts())
 
     return own_app(core.registry, checks, refresh_gauges)

@@ -8,29 +8,31 @@ from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from backfill.bell import Bell
-from backfill.confirming import Looks
 from backfill.metrics import BackfillMetrics, JobGauges, ThrottleMetrics
+from backfill.throttle import Throttle
 from backfill.watch import JobWatch
+from backfill.worker import Worker
 from service.administration import Administration
 from service.api.control import PREFIX, control_app
 from service.api.quarantine import quarantine_routes
 from service.api.receipts import receipt_routes
 from service.api.repair import repair_routes
+from service.api.schema import schema_routes
 from service.arming import Arming
-from service.background_jobs import conductor_of, judge_of, kept_running, worker_of
+from service.background_jobs import conductor_of, kept_running, range_works
 from service.control.change import StageChanges
 from service.control.sourced import create_request
 from service.core import Core, Source
 from service.errors import CollectionNotFound
 from service.jobs import LongJobs
 from service.model.qdrant import CreateCollection
-from service.protocol.resettling import Resettling
 from service.protocol.whole_ledger import WholeLedger
-from service.repairing import Repairs
+from service.schema_plan import SchemaPlan
 from service.stores.postgres.jobs import PostgresJobs
-from service.stores.postgres.quarantine import PostgresQuarantine
+from service.stores.postgres.ranges import PostgresRanges
 from service.stores.postgres.receipts import PostgresReceipts
-from service.stores.postgres.repairing import PostgresSuspected
+from service.throttling import throttle_of
+from service.upkeep import Upkeep
 
 Background = tuple[Coroutine[Any, Any, None], ...]
 
@@ -43,7 +45,9 @@ class OperatorSide:
     background: Background
 
 
-def operator_side(core: Core, source: Source | None, operator_key: str) -> OperatorSide:
+def operator_side(
+    core: Core, source: Source | None, upkeep: Upkeep, operator_key: str
+) -> OperatorSide:
     """Put it together; nothing runs yet."""
     changes = _changes(core)
     jobs, background = _long_jobs(core, source, changes)
@@ -55,9 +59,10 @@ def operator_side(core: Core, source: Source | None, operator_key: str) -> Opera
         jobs=jobs,
         shadow=core.shadow,
         ledger=WholeLedger(core.book, hints=core.recording.hints),
+        upkeep=upkeep.to_json,
     )
-    app = control_app(administration, operator_key=operator_key, more=_routes(core, source))
-    return OperatorSide(app, background)
+    app = control_app(administration, operator_key=operator_key, more=_routes(core, upkeep))
+    return OperatorSide(app, (*background, *upkeep.background))
 
 
 def _changes(core: Core) -> StageChanges:
@@ -82,36 +87,37 @@ def _long_jobs(
     core: Core, source: Source | None, changes: StageChanges
 ) -> tuple[LongJobs, Background]:
     """Return the jobs as an operator sees them, and what does them here."""
-    metrics = BackfillMetrics(core.registry), ThrottleMetrics(core.registry)
+    metrics, throttle = BackfillMetrics(core.registry), _throttle(core)
     jobs, bell = PostgresJobs(core.database), Bell()
     watch = JobWatch(jobs, JobGauges(core.registry))
-    shown = LongJobs(core.plane, jobs, watch, bell, has_source=source is not None)
+    shown = LongJobs(core.plane, jobs, watch, bell, throttle.to_json, has_source=source is not None)
     runs = {"job watch": watch.run}
     if source is not None:
         arming = Arming(core.plane, changes, core.control, source.store, core.whole.follow)
-        runs["conductor"] = conductor_of(core, source, arming, metrics[0], bell).run
+        runs["conductor"] = conductor_of(core, source, arming, metrics, bell).run
     if source is not None and core.settings.workers:
-        owner = core.plane.instance
-        worker = worker_of(
-            core.settings, core.database, source.store, metrics, owner=owner, bell=bell
+        works = range_works(core.settings, core.database, source.store, metrics, throttle)
+        worker = Worker(
+            works,
+            PostgresRanges(core.database),
+            core.plane.instance,
+            concurrency=core.settings.workers,
+            bell=bell,
         )
         runs["worker"] = worker.run
     return shown, tuple(kept_running(name, run) for name, run in runs.items())
 
 
-def _routes(core: Core, source: Source | None) -> Sequence[APIRouter]:
-    quarantine = PostgresQuarantine(core.database)
-    repairs = None
-    if source is not None:
-        repairs = Repairs(
-            core.plane,
-            PostgresSuspected(core.database),
-            quarantine,
-            Looks(source.store, core.target, judge_of(core, source)),
-            Resettling(core.log, core.resyncer, core.plane.instance),
-        )
+def _throttle(core: Core) -> Throttle:
+    return throttle_of(core.settings, core.database, ThrottleMetrics(core.registry))
+
+
+def _routes(core: Core, upkeep: Upkeep) -> Sequence[APIRouter]:
     return (
         receipt_routes(PostgresReceipts(core.database), PREFIX),
-        quarantine_routes(quarantine, repairs, PREFIX),
-        repair_routes(repairs, PREFIX),
+        quarantine_routes(upkeep.quarantine, upkeep.repairs, PREFIX),
+        repair_routes(upkeep.repairs, PREFIX),
+        schema_routes(
+            SchemaPlan(core.source or core.target, core.database, core.settings).of, PREFIX
+        ),
     )

@@ -1,8 +1,9 @@
 """What keeps two stores known to be equal, put together: quarantine, repair, continuous verification, counts."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from backfill.bypass import Watched
 from backfill.confirming import Looks
@@ -10,13 +11,12 @@ from backfill.continuous import ContinuousVerification, Pace
 from backfill.counting import CountWatch
 from backfill.metrics import ContinuousMetrics
 from backfill.pressure import Limits, Readings, pressures
+from service.background_jobs import judge_of, kept_running
 from service.control.plane import ControlPlane
 from service.core import Core, Source
 from service.errors import VecferryError
-from service.protocol.mirrors import SourceMirror
 from service.protocol.resettling import Resettling
 from service.repairing import Repairs
-from service.stores.postgres.confirming import PostgresJudge
 from service.stores.postgres.pressure import ServerPressure
 from service.stores.postgres.quarantine import PostgresQuarantine
 from service.stores.postgres.repairing import PostgresSuspected
@@ -36,14 +36,14 @@ class Upkeep:
     counts: CountWatch | None = None
 
     @property
-    def runs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """What must run beside an instance, by name."""
-        found: dict[str, Callable[[], Awaitable[None]]] = {}
+    def background(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What must run beside an instance."""
+        found: list[Coroutine[Any, Any, None]] = []
         if self.continuous is not None:
-            found["continuous verification"] = self.continuous.run
+            found.append(kept_running("continuous verification", self.continuous.run))
         if self.counts is not None:
-            found["counts"] = self.counts.run
-        return found
+            found.append(kept_running("counts", self.counts.run))
+        return tuple(found)
 
     async def to_json(self) -> dict[str, object]:
         """Return for the status what is quarantined and what was found to differ. Raises ``TargetUnavailable``."""
@@ -63,8 +63,7 @@ def upkeep_of(core: Core, source: Source | None) -> Upkeep:
     quarantine = PostgresQuarantine(core.database)
     if source is None:
         return Upkeep(quarantine)
-    judge = PostgresJudge(core.database, SourceMirror(source.store).fetcher, core.recording.hints)
-    looks = Looks(source.store, core.target, judge)
+    looks = Looks(source.store, core.target, judge_of(core, source))
     repairs = Repairs(
         core.plane,
         PostgresSuspected(core.database),

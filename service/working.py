@@ -12,19 +12,20 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from backfill.bell import Bell
 from backfill.metrics import BackfillMetrics, ThrottleMetrics
 from backfill.worker import Worker
 from service.api.own import own_app
-from service.background_jobs import kept_running, worker_of
+from service.background_jobs import kept_running, range_works
 from service.config import PREFIX, Settings
 from service.errors import ConfigurationError, StoreError
 from service.serving import bound, loop_factory, server_of, url_of
 from service.stores.postgres.database import Database
 from service.stores.postgres.migrate import require_migrated
 from service.stores.postgres.opening import Opening
+from service.stores.postgres.ranges import PostgresRanges
 from service.stores.qdrant.client import QdrantHttp
 from service.stores.qdrant.store import QdrantStore
+from service.throttling import throttle_of
 
 _log = structlog.get_logger(__name__)
 
@@ -91,11 +92,13 @@ async def worker_process(settings: Settings) -> AsyncIterator[WorkerProcess]:
         )
         stack.push_async_callback(http.aclose)
         registry, owner = CollectorRegistry(), uuid4()
-        metrics = BackfillMetrics(registry), ThrottleMetrics(registry)
+        metrics, throttled = BackfillMetrics(registry), ThrottleMetrics(registry)
+        throttle = throttle_of(settings, database, throttled)
         opening = Opening(dsn, (database,), prepare=require_migrated)
+        works = range_works(settings, database, QdrantStore(http), metrics, throttle)
         yield WorkerProcess(
             owner,
-            worker_of(settings, database, QdrantStore(http), metrics, owner=owner, bell=Bell()),
+            Worker(works, PostgresRanges(database), owner, concurrency=settings.workers),
             opening,
             _own_app(registry, opening),
         )

@@ -12,6 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service.model.columns import HitColumns, RecordColumns
+from service.model.ids import PointId
 from service.model.operations import UpdateResult
 from service.model.points import (
     UNNAMED,
@@ -65,10 +66,23 @@ def collection_json(info: CollectionInfo) -> Json:
     return info.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _points(records: Sequence[Record]) -> list[Json]:
+def _points(records: Sequence[Record]) -> list[Json] | orjson.Fragment:
     if not isinstance(records, RecordColumns):
         return [record_json(record) for record in records]
+    if records and records.payloads is not None and records.vectors is None:
+        return orjson.Fragment(_with_payloads(records.ids, records.payloads))
     return _with_columns([{"id": point_id} for point_id in records.ids], records)
+
+
+def _with_payloads(ids: Sequence[PointId], payloads: Sequence[bytes]) -> bytes:
+    """Return the JSON of points without an object for each: to make a thousand takes longer than to read them."""
+    parts = [b',"payload":'] * (4 * len(ids))
+    parts[0::4] = [b'},{"id":'] * len(ids)
+    # Neither a number nor a UUID has a comma in it.
+    parts[1::4] = orjson.dumps(ids)[1:-1].split(b",")
+    parts[3::4] = payloads
+    parts[0] = b'[{"id":'
+    return b"".join((*parts, b"}]"))
 
 
 def _with_columns(points: list[Json], given: RecordColumns | HitColumns) -> list[Json]:

@@ -14,6 +14,7 @@ from service.cli import (
     quarantine,
     receipt,
     repair,
+    schema,
     serve,
     snapshot,
     stage,
@@ -36,14 +37,15 @@ app.command("status")(status.status)
 app.command("backfill")(backfill.backfill)
 app.command("verify")(verify.verify)
 app.command("repair")(repair.repair)
+app.command("schema")(schema.schema)
 app.add_typer(jobs.app, name="jobs")
 app.command("export")(export.export)
 app.command("import")(importing.import_)
 app.command("snapshot")(snapshot.snapshot)
 app.add_typer(stage.app, name="stage")
 app.add_typer(ledger.app, name="ledger")
-app.add_typer(receipt.app, name="receipt")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(receipt.app, name="receipt")
 app.add_typer(embedded.app, name="embedded")
 
 _CONFIGURATION_EXIT = 2

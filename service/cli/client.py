@@ -132,6 +132,11 @@ class ControlClient:
         found: dict[str, Any] = self._call("POST", _job("repair", name), wanted)
         return found
 
+    def schema(self, name: str) -> dict[str, Any]:
+        """Return what Postgres would make of a collection."""
+        found: dict[str, Any] = self._call("GET", _job("schema", name))
+        return found
+
     def receipts(self, collection: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the newest receipts of verifications, first the newest."""
         wanted = {"collection": collection, "limit": limit}

@@ -44,6 +44,27 @@ def _out_of_order(found: dict[str, Any]) -> Iterator[str]:
         yield f"{hints} hint(s) wait in Qdrant for Postgres: see `vecferry ledger list --state hint`"
     if dead := found["unsettled"]["dead"]:
         yield f"{dead} dead letter(s): see `vecferry ledger list --state dead`"
+    yield from _upkeep(found["upkeep"] or {})
+
+
+def _upkeep(found: dict[str, Any]) -> Iterator[str]:
+    """Say what is quarantined, and what differs that should not; of this instance's own looks."""
+    if blocking := sum(each["blocking"] for each in found.get("quarantine", {}).values()):
+        yield f"{blocking} point(s) that Postgres cannot hold: see `vecferry quarantine list`"
+    continuous = found.get("continuous")
+    if continuous and continuous["differing"]:
+        last = continuous["last"][0]
+        side = last["probably_changed"]
+        by = f"{side} was probably changed" if side else "which store was changed is not known"
+        yield (
+            f"{continuous['differing']} point(s) differ though nothing is unsettled, as if written around the"
+            f" proxy; last {last['collection']}/{last['id']} ({by}): run `vecferry verify`"
+        )
+    for each in found.get("miscounted", ()):
+        yield (
+            f"{each['collection']} has {each['source']} points in Qdrant and {each['target']} in Postgres,"
+            " without a write in between: run `vecferry verify`"
+        )
 
 
 def _table(found: dict[str, Any]) -> Table:

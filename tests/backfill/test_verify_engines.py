@@ -15,7 +15,7 @@ from backfill.signature import Verdict, verdict
 from backfill.verify import Effort
 from service.control.state import CollectionState
 from service.errors import StageError
-from service.model.ids import PointId, encode_key
+from service.model.ids import PointId, encode_key, sorted_keys
 from service.model.operations import ByIds, Delete, DeleteVectors, SetPayload, UpdateVectors, Upsert
 from service.model.points import Point, SparseVector, VectorValue
 from service.model.qdrant import (
@@ -30,7 +30,7 @@ from service.model.qdrant import (
     VectorParams,
 )
 from service.stages import Side, Stage
-from service.stores.postgres import catalog, writes
+from service.stores.postgres import catalog, reads, writes
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.intents import PostgresIntents
@@ -45,9 +45,11 @@ CONFIG = CreateCollection(
         "text": VectorParams(size=8, distance=Distance.COSINE),
         "image": VectorParams(size=3, distance=Distance.EUCLID),
         "half": VectorParams(size=8, distance=Distance.COSINE, datatype=Datatype.FLOAT16),
+        "bytes": VectorParams(size=3, distance=Distance.COSINE, datatype=Datatype.UINT8),
         "rows": VectorParams(
             size=3,
-            distance=Distance.DOT,
+            distance=Distance.COSINE,
+            datatype=Datatype.FLOAT16,
             multivector_config=MultiVectorConfig(comparator=MultiVectorComparator.MAX_SIM),
         ),
     },
@@ -113,6 +115,7 @@ def _point(number: int, rng: np.random.Generator) -> Point:
         "text": rng.random(8, dtype=np.float32),
         "image": rng.random(3, dtype=np.float32),
         "half": rng.random(8, dtype=np.float32),
+        "bytes": rng.random(3, dtype=np.float32) * 300,
         "rows": rng.random((1 + number % 3, 3), dtype=np.float32),
         "words": SparseVector(indices, rng.random(len(indices), dtype=np.float32)),
     }
@@ -190,6 +193,18 @@ async def test_the_receipt_is_signed_and_survives_the_database(rig: Rig) -> None
     assert (document["stage"], document["authority"]) == ("dualwrite", "source")
     document["differing_ids"] = []
     assert verdict(document, b"secret") is Verdict.CHANGED
+
+
+async def test_points_go_back_to_the_source(rig: Rig) -> None:
+    """What Qdrant makes of the stored vectors when they are pushed to it is equal to them."""
+    ids = range(1, POINTS, 2)
+    async with rig.database.connection() as connection:
+        tables = await catalog.get(connection, rig.name)
+        points = await reads.whole_points(connection, tables, sorted_keys(ids))
+    await rig.source.apply(rig.name, Delete(ByIds(tuple(ids))), wait=True)
+    await rig.source.apply(rig.name, Upsert(points), wait=True)
+    result = await Verifier(rig.source, rig.database).run(rig.name)
+    assert result["clean"], result
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -70,6 +70,9 @@ class Waived:
     async def waived_keys(self, generation: int) -> frozenset[bytes]:
         return self.keys
 
+    async def counts(self) -> dict[str, tuple[int, int]]:
+        return {}
+
 
 async def _version() -> str:
     return "1.17.0"

@@ -62,6 +62,12 @@ CANCELLED = Documented(
 )
 """What the embedded engine answers where a server answers 400, and vecferry does."""
 
+INFINITE = Documented(
+    r"infinite value not allowed",
+    "A vector with a component that is infinite** in its datatype (from 65,520 in `float16`) is refused",
+)
+"""What vecferry answers 400 where Qdrant computes with infinity."""
+
 DIFFERENT = (
     Documented(r"\\u0000", "Postgres cannot hold the character `\\u0000`"),
     Documented(r"\\ud[89a-f]", "or half a surrogate pair in a payload"),
@@ -74,6 +80,13 @@ def is_cancelled(oracle: httpx.Response, subject: httpx.Response) -> bool:
     cancelled = re.search(CANCELLED.pattern, oracle.text) is not None
     is_refused = subject.status_code == HTTPStatus.BAD_REQUEST and "formula" in subject.text
     return cancelled and oracle.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and is_refused
+
+
+def is_infinite(oracle: httpx.Response, subject: httpx.Response) -> bool:
+    """Say whether a vector's component is infinite in its datatype, which Postgres does not hold."""
+    is_refused = subject.status_code == HTTPStatus.BAD_REQUEST
+    is_told = re.search(INFINITE.pattern, subject.text) is not None
+    return oracle.status_code == HTTPStatus.OK and is_refused and is_told
 
 
 def is_documented(answer: httpx.Response, known: tuple[Documented, ...]) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +15,7 @@ from tests.fuzz.documented import (
     REFUSED_BY_ENGINE,
     is_cancelled,
     is_documented,
+    is_infinite,
     may_differ,
 )
 from tests.fuzz.requests import Request
@@ -38,13 +39,20 @@ class Findings:
     wrong: dict[tuple[str, str], str] = field(default_factory=dict)
     requests: int = 0
 
-    def judge(self, request: Request, oracle: httpx.Response, subject: httpx.Response) -> None:
-        """Note the answers to one request."""
+    def judge(
+        self,
+        request: Request,
+        oracle: httpx.Response,
+        subject: httpx.Response,
+        before: Sequence[Request] = (),
+    ) -> None:
+        """Note the answers to one request, and what was changed ``before`` it in its round."""
         self.requests += 1
         self.statuses[request.operation, subject.status_code] += 1
         problem = _problem(request, oracle, subject)
         if problem is not None:
             told = f"{request}\n  qdrant: {_said(oracle)}\n  vecferry: {_said(subject)}"
+            told += "".join(f"\n  after: {change}" for change in before)
             self.wrong.setdefault((request.operation, problem), told)
 
     def note(self, request: Request, problem: str) -> None:
@@ -77,6 +85,7 @@ class Game:
 
     both: Rig
     findings: Findings = field(default_factory=Findings)
+    _changes: list[Request] = field(default_factory=list)
     _left: int = 0
     _is_whole: bool = False
 
@@ -85,11 +94,13 @@ class Game:
         if not self._left:
             await self._send_all(refilling() if self._is_whole else laying_out())
             self._left, self._is_whole = ROUND, True
+            self._changes.clear()
         oracle, subject = await self._both(request)
-        self.findings.judge(request, oracle, subject)
+        self.findings.judge(request, oracle, subject, self._changes)
         self._left -= 1
         if request.operation in READS:
             return
+        self._changes.append(request)
         if request.operation not in WRITES:
             is_changed = request.method != "GET" and oracle.status_code == HTTPStatus.OK
             self._is_whole = self._is_whole and not is_changed
@@ -140,7 +151,7 @@ def _problem(request: Request, oracle: httpx.Response, subject: httpx.Response) 
     statuses = oracle.status_code, subject.status_code
     excused = (
         is_documented(oracle, REFUSED_BY_ENGINE) or is_cancelled(oracle, subject),
-        is_documented(subject, REFUSED),
+        is_documented(subject, REFUSED) or is_infinite(oracle, subject),
     )
     failed = [
         status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_excused

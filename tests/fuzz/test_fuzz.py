@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.fuzz.documented import CANCELLED, DIFFERENT, REFUSED_BY_ENGINE, Documented
+from tests.fuzz.documented import (
+    CANCELLED,
+    DIFFERENT,
+    INFINITE,
+    REFUSED_BY_ENGINE,
+    Documented,
+)
 from tests.fuzz.requests import Request, requests
 from tests.fuzz.right import READS, WRITES
 from tests.fuzz.rounds import Game
@@ -41,7 +47,7 @@ def test_both_systems_refuse_and_answer_alike(module_database_url: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    "known", [*REFUSED_BY_ENGINE, CANCELLED, *DIFFERENT], ids=lambda known: known.pattern
+    "known", [*REFUSED_BY_ENGINE, CANCELLED, INFINITE, *DIFFERENT], ids=lambda known: known.pattern
 )
 def test_what_is_excused_is_documented(known: Documented) -> None:
     """The sentence that excuses a refusal stands in its page."""

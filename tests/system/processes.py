@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,7 +68,8 @@ class Child:
     def kill(self) -> None:
         """End it and everything it started, at once."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended, and everything that it started
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(_STOP_SECONDS)
 
     def stop(self) -> int:
@@ -113,7 +114,7 @@ class Proxy:
 
     def verify(self, name: str) -> dict[str, Any]:
         """Compare a collection and return the receipt."""
-        return self._job("verify", name, None)
+        return self._job("verify", name, {})
 
     def mirrored(self, name: str, *stages: str) -> None:
         """Bring a collection from ``off`` through dualwrite and backfill to the last of ``stages``."""
@@ -125,7 +126,7 @@ class Proxy:
         """Wait until nothing is owed."""
         until(lambda: self.collection(name)["ledger"] == 0, "an empty ledger", seconds)
 
-    def _job(self, kind: str, name: str, body: dict[str, object] | None) -> dict[str, Any]:
+    def _job(self, kind: str, name: str, body: dict[str, object]) -> dict[str, Any]:
         self.control.start(kind, name, body)
         until(lambda: self.control.follow(kind, name)["job"]["state"] != "running", kind)
         job = self.control.follow(kind, name)["job"]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.errors import VecferryError
@@ -30,9 +30,7 @@ class BuildWatch:
     rows: int
     workers: int = 0
     spilled: str | None = None
-
-    def __post_init__(self) -> None:
-        self._over = asyncio.Event()
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def is_over(self) -> None:
         """End :meth:`follow`."""

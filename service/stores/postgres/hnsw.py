@@ -106,7 +106,7 @@ async def build_indexes(
     tables: CollectionTables,
     *,
     min_rows: int = 0,
-    limits: BuildLimits = BuildLimits(),  # noqa: B008 - frozen
+    limits: BuildLimits = BuildLimits(),
     note: Note = _quiet,
 ) -> list[BuiltIndex]:
     """Build the missing index of each vector and return what was built.
@@ -213,10 +213,17 @@ async def _configure(
     """Set memory and workers for the build and return the megabytes."""
     server = await connection.fetchrow(_SERVER)
     needed = build_megabytes(rows, wanted.vector, wanted.options)
-    megabytes = min(needed, memory_cap(wanted.limits, server["megabytes"], server["buffers"]))
+    most = memory_cap(wanted.limits, server["megabytes"], server["buffers"])
+    megabytes = min(needed, most)
     parallel = server["workers"] if workers is None else workers
     await connection.execute(_CONFIGURE, f"{megabytes}MB", str(parallel))
     return megabytes
+
+
+async def allowed_megabytes(connection: Connection, limits: BuildLimits) -> int:
+    """Return the most that a build on this server may take."""
+    server = await connection.fetchrow(_SERVER)
+    return memory_cap(limits, server["megabytes"], server["buffers"])
 
 
 def memory_cap(limits: BuildLimits, maintenance_megabytes: int, buffer_megabytes: int) -> int:
@@ -226,7 +233,7 @@ def memory_cap(limits: BuildLimits, maintenance_megabytes: int, buffer_megabytes
     as much is half of the memory. ``maintenance_work_mem`` was allowed in any case.
     """
     if limits.megabytes:
-        return max(limits.megabytes, LEAST_MEGABYTES)
+        return limits.megabytes
     return max(maintenance_megabytes, 2 * buffer_megabytes, LEAST_MEGABYTES)
 
 
@@ -235,10 +242,11 @@ async def _watched(db: Database, connection: Connection, wanted: _Wanted, rows: 
     watch = BuildWatch(wanted.vector.index.parts[-1], rows)
     text, _ = ddl.graph(wanted.vector, wanted.options).render()
 
-    def heard(_: object, message: object) -> None:
-        if _SPILL in str(message):
-            watch.spilled = str(message)
-            log.warning("hnsw_build_spilled", index=watch.index, message=str(message))
+    def heard(_: object, message: asyncpg.PostgresLogMessage) -> None:
+        said = message.message or ""
+        if _SPILL in said:
+            watch.spilled = said
+            log.warning("hnsw_build_spilled", index=watch.index, message=said)
 
     async def build() -> None:
         try:

@@ -38,15 +38,16 @@ _ALL = f"""
         FROM pg_catalog.pg_stat_replication AS s, log
         WHERE s.state IS NULL OR s.state IN ('streaming', 'catchup')
     ), archived AS (
-        SELECT substr(last_archived_wal, 9, 16) AS segment FROM pg_catalog.pg_stat_archiver
-        WHERE current_setting('archive_mode') <> 'off' AND last_archived_wal ~ '^[0-9A-F]{{24}}'
+        SELECT CASE WHEN last_archived_wal ~ '^[0-9A-F]{{24}}' THEN substr(last_archived_wal, 9, 16)
+            END AS segment
+        FROM pg_catalog.pg_stat_archiver WHERE current_setting('archive_mode') <> 'off'
     ), size AS (
         SELECT pg_catalog.pg_size_bytes(current_setting('wal_segment_size')) AS bytes
     )
     SELECT own.*, standbys.*, (log.lsn - '0/0')::float8 AS wal_bytes, (
-        SELECT greatest(0, div(log.lsn - '0/0', size.bytes) - 1
+        SELECT CASE WHEN segment IS NOT NULL THEN greatest(0, div(log.lsn - '0/0', size.bytes) - 1
             - ('x' || substr(segment, 1, 8))::bit(32)::bigint * (4294967296 / size.bytes)
-            - ('x' || substr(segment, 9, 8))::bit(32)::bigint)::bigint
+            - ('x' || substr(segment, 9, 8))::bit(32)::bigint)::bigint END
         FROM archived
     ) AS unarchived_segments
     FROM ({_OWN}) AS own, standbys, log, size

@@ -48,7 +48,10 @@ _HAS_ROOM = (
     f"SELECT {WORKERS} <= (j.options->>'workers')::bigint FROM vecferry.jobs j WHERE j.id = $1"
 )
 
-_STAMP = "SELECT xmin::text FROM vecferry.collections WHERE id = $1 FOR KEY SHARE"
+_HOLD = """
+    SELECT c.xmin::text AS stamp, EXISTS (SELECT FROM vecferry.quarantine q WHERE q.generation = c.id) AS has_refused
+    FROM vecferry.collections c WHERE c.id = $1 FOR KEY SHARE OF c
+"""
 
 _RENEW = f"""
     WITH renewed AS (
@@ -151,7 +154,7 @@ class PostgresRanges:
     async def advance(self, claim: Claim, after: Advance) -> tuple[Claim, Orders]:
         """Store a page's progress. Raises ``StaleEpoch``."""
         async with self._database.transaction() as connection:
-            await self._tables(connection, claim)
+            await self._held(connection, claim)
             return await _advanced(connection, claim, after)
 
     async def insert_page(
@@ -162,14 +165,12 @@ class PostgresRanges:
         No locks on the ids: a live write has left a row or a tombstone, or finds ours and replaces it.
         """
         async with self._database.transaction() as connection:
-            tables = await self._tables(connection, claim)
+            tables, has_refused = await self._held(connection, claim)
             await quarantine.put(connection, tables, refused, FoundBy.BACKFILL)
-            try:
-                written = await writes.insert_missing(connection, tables, points)
-            except asyncpg.UndefinedTableError as error:
-                raise _replaced(claim) from error  # one of its vectors was dropped meanwhile
-            keys = sorted_keys(point.id for point in points)
-            await quarantine.solved(connection, tables.id, keys)
+            written = await _inserted(connection, claim, tables, points)
+            if has_refused:
+                keys = sorted_keys(point.id for point in points)
+                await quarantine.solved(connection, tables.id, keys)
             return await _advanced(connection, claim, replace(after, written=written))
 
     async def refused_of(self, claim: Claim, points: Sequence[Point]) -> Sequence[Refused]:
@@ -179,7 +180,7 @@ class PostgresRanges:
         fit then.
         """
         async with self._database.transaction() as connection:
-            tables = await self._tables(connection, claim)
+            tables, _ = await self._held(connection, claim)
             if await connection.fetchval(_CHANGING, claim.collection, claim.generation):
                 raise TargetUnavailable("is being changed as the source was")
 
@@ -188,7 +189,7 @@ class PostgresRanges:
                     savepoint = connection.transaction()
                     await savepoint.start()
                     try:
-                        await writes.insert_missing(connection, tables, part)
+                        await _inserted(connection, claim, tables, part)
                     finally:
                         await savepoint.rollback()
 
@@ -199,20 +200,32 @@ class PostgresRanges:
                 found += [Refused(encode_key(p.id), settling.text_of(e)) for p, e in refused]
         return found
 
-    async def _tables(self, connection: Connection, claim: Claim) -> CollectionTables:
-        """Keep the collection from being dropped until the transaction ends, and return its tables."""
-        stamp = await connection.fetchval(_STAMP, claim.generation)
-        if stamp is None:
+    async def _held(self, connection: Connection, claim: Claim) -> tuple[CollectionTables, bool]:
+        """Keep the collection from being dropped until the transaction ends.
+
+        Returns its tables, and whether its quarantine has anything.
+        """
+        row = await connection.fetchrow(_HOLD, claim.generation)
+        if row is None:
             raise _replaced(claim)
         known = self._known.get(claim.generation)
-        if known is None or known.stamp != stamp:
+        if known is None or known.stamp != row["stamp"]:
             known = await catalog.by_id(connection, claim.generation)
             if known is None:
                 raise _replaced(claim)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[claim.generation] = known
-        return known
+        return known, row["has_refused"]
+
+
+async def _inserted(
+    connection: Connection, claim: Claim, tables: CollectionTables, points: Sequence[Point]
+) -> int:
+    try:
+        return await writes.insert_missing(connection, tables, points)
+    except asyncpg.UndefinedTableError as error:
+        raise _replaced(claim) from error  # one of its vectors was dropped meanwhile
 
 
 async def _has_room(connection: Connection, claim: Claim) -> bool:

@@ -32,6 +32,8 @@ from service.translate.sql import TRUE, Argument, Sql, join, sql
 
 _SCORE = 1.0
 """What Qdrant scores a point that nothing was asked about."""
+_VERSION, _WITHOUT_VERSION = sql(", p.version"), sql()
+"""Hits have a version, records do not."""
 _OFFSET_REFUSED = (
     "Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` and a"
     " filter to exclude the IDs that you've already seen for the `order_by.start_from` value"
@@ -121,9 +123,8 @@ async def by_id(conn: Connection, tables: CollectionTables, selection: Selection
         Argument(selection.limit),
         "::bigint",
     )
-    return _hits(
-        await _select(conn, tables, wanted, selecting.selected(tables, selection), tail), wanted
-    )
+    condition = selecting.selected(tables, selection)
+    return _hits(await _select(conn, tables, wanted, condition, tail, version=_VERSION), wanted)
 
 
 async def at_random(conn: Connection, tables: CollectionTables, selection: Selection) -> list[Hit]:
@@ -141,7 +142,8 @@ async def at_random(conn: Connection, tables: CollectionTables, selection: Selec
         Argument(selection.limit),
         "::bigint)",
     )
-    return _hits(await _select(conn, tables, wanted, chosen, sql(" ORDER BY random()")), wanted)
+    tail = sql(" ORDER BY random()")
+    return _hits(await _select(conn, tables, wanted, chosen, tail, version=_VERSION), wanted)
 
 
 async def matching(
@@ -181,12 +183,19 @@ def _among(keys: Sequence[bytes]) -> Sql:
 
 
 async def _select(
-    conn: Connection, tables: CollectionTables, wanted: Shape, condition: Sql, tail: Sql
+    conn: Connection,
+    tables: CollectionTables,
+    wanted: Shape,
+    condition: Sql,
+    tail: Sql,
+    *,
+    version: Sql = _WITHOUT_VERSION,
 ) -> list[Mapping[str, Any]]:
     return await rows.fetch(
         conn,
         sql(
-            "SELECT p.key, p.version",
+            "SELECT p.key",
+            version,
             wanted.columns,
             " FROM ",
             tables.points,

@@ -94,17 +94,20 @@ async def copy_points(
 
 
 async def insert_points(
-    conn: Connection, tables: CollectionTables, rows: Batch, version: int
+    conn: Connection, tables: CollectionTables, payloads: Mapping[bytes, Payload]
 ) -> list[bytes]:
-    """Add the points that have no row, tombstones included, and return their keys."""
+    """Add the points that have no row, tombstones included, under a new version, and return their keys."""
     found = await fetch(
         conn,
         sql(
             "INSERT INTO ",
             tables.points,
-            " (key, payload, version) ",
-            _given(rows, version),
-            " ON CONFLICT (key) DO NOTHING RETURNING key",
+            " (key, payload, version)"
+            " SELECT given.key, given.payload, (SELECT nextval('vecferry.operations')) FROM unnest(",
+            Argument(list(payloads)),
+            "::bytea[], ",
+            Argument(list(payloads.values())),
+            "::jsonb[]) AS given(key, payload) ON CONFLICT (key) DO NOTHING RETURNING key",
         ),
     )
     return [row["key"] for row in found]

@@ -81,11 +81,11 @@ def _conversion(table: VectorTable, *, copied: bool) -> Callable[[FloatArray], R
     is_cosine = table.distance is Distance.COSINE
     match table.spec.datatype:
         case Datatype.UINT8:
-            return lambda value: HalfVector(_bytes(value))
+            return lambda value: HalfVector(as_bytes(value))
         case Datatype.FLOAT16:
             if is_cosine and not copied:
-                return lambda value: HalfVector(_half(normalised(_single(value))))
-            return lambda value: HalfVector(_half(value))
+                return lambda value: HalfVector(as_half(normalised(_single(value))))
+            return lambda value: HalfVector(as_half(value))
         case _:
             if is_cosine:
                 return lambda value: Vector(normalised(_single(value)))
@@ -96,12 +96,14 @@ def _single(value: FloatArray) -> FloatArray:
     return value.astype(np.float32, copy=False)
 
 
-def _half(value: FloatArray) -> Any:
+def as_half(value: FloatArray) -> Any:
+    """Return components in 16 bits, of one vector or of rows."""
     with np.errstate(over="ignore"):  # infinite, which pgvector refuses
         return value.astype(np.float16)
 
 
-def _bytes(value: FloatArray) -> Any:
+def as_bytes(value: FloatArray) -> Any:
+    """Return components cut to 0 … 255, of one vector or of rows, in the 16 bits that hold them."""
     return np.trunc(np.clip(np.nan_to_num(value, nan=0.0), 0, 255)).astype(np.float16)
 
 

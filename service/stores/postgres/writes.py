@@ -32,11 +32,14 @@ from service.model.operations import (
 )
 from service.model.points import Payload, Point, Vectors
 from service.model.qdrant import Filter, UpdateMode
+from service.stores.configuration import unknown_vector
 from service.stores.postgres import rows
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection
+from service.stores.postgres.dense_rows import dense_rows
 from service.stores.postgres.locks import lock
-from service.stores.postgres.vectors import prepared, vector_table
+from service.stores.postgres.vectors import StoredVector, prepared, stored, vector_table
+from service.stores.vector_checks import named
 from service.translate.filters import filter_sql
 from service.translate.payload_paths import delete_keys, set_payload
 from service.translate.sql import Argument, Sql, sql
@@ -124,14 +127,32 @@ async def mirror(
 async def insert_missing(
     conn: Connection, tables: CollectionTables, points: Sequence[Point]
 ) -> int:
-    """Add the points that have neither a row nor a tombstone and return how many were added."""
-    batch = rows.batch(tables, points, copied=True)
-    if not batch:
+    """Add the points that have neither a row nor a tombstone and return how many were added.
+
+    Raises ``WrongInput`` when one of those does not fit.
+    """
+    given = dict(sorted({encode_key(point.id): point for point in points}.items()))
+    if not given:
         return 0
-    version = await rows.next_version(conn)
-    added = await rows.insert_points(conn, tables, batch, version)
-    await _write_vectors(conn, tables, {key: batch[key][1] for key in added})
+    payloads = {key: point.payload for key, point in given.items()}
+    added = await rows.insert_points(conn, tables, payloads)
+    await _insert_vectors(conn, tables, {key: given[key].vectors for key in added})
     return len(added)
+
+
+async def _insert_vectors(
+    conn: Connection, tables: CollectionTables, given: Mapping[bytes, Vectors]
+) -> None:
+    for unknown in {name for vectors in given.values() for name in vectors} - tables.vectors.keys():
+        raise unknown_vector(unknown)
+    for name, table in tables.vectors.items():
+        having = {key: vectors[name] for key, vectors in given.items() if name in vectors}
+        values: Sequence[StoredVector] | None = dense_rows(table, list(having.values()))
+        if values is None:
+            values = [
+                stored(table, each, whose=named(name), copied=True) for each in having.values()
+            ]
+        await rows.write_vectors(conn, table, dict(zip(having, values, strict=True)))
 
 
 async def _upsert(

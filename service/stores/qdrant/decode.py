@@ -53,4 +53,7 @@ def _vector(value: Any) -> VectorValue:
             indices=np.asarray(value["indices"], dtype=np.uint32),
             values=np.asarray(value["values"], dtype=np.float32),
         )
+    if value and not isinstance(value[0], list):
+        # Two thirds of the time of `asarray`, which has to find out the shape first.
+        return np.fromiter(value, np.float32, len(value))
     return np.asarray(value, dtype=np.float32)

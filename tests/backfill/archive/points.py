@@ -42,23 +42,24 @@ ODD: tuple[dict[str, Any], ...] = (
 )
 
 _FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
-_SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+_TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+_KEYS = st.text(_TEXT, max_size=8)
+_STORED_FLOATS = st.integers(-(10**12), 10**12).map(lambda n: n / 1_000) | st.sampled_from(
+    [1e22, -0.0, 1e-7, 0.1]
 )
-_KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-payloads = st.dictionaries(
-    _KEYS,
-    st.recursive(
-        _SCALARS,
+"""Qdrant's JSON parser may be one unit in the last place off where a float needs all of its seventeen digits."""
+
+
+def _payloads(floats: st.SearchStrategy[float]) -> st.SearchStrategy[dict[str, Any]]:
+    scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | floats | st.text(_TEXT)
+    values = st.recursive(
+        scalars,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
         max_leaves=8,
-    ),
-    max_size=4,
-)
+    )
+    return st.dictionaries(_KEYS, values, max_size=4)
+
+
 ids = st.integers(0, 2**64 - 1) | st.builds(lambda n: str(UUID(int=n)), st.integers(0, 2**128 - 1))
 
 
@@ -85,16 +86,20 @@ _VECTORS = {"": _dense(3), "text.a": _dense(2), "rows": _rows(), "words": _spars
 vectors = st.fixed_dictionaries({}, optional=_VECTORS)
 
 
-@st.composite
-def _point(draw: st.DrawFn, point_id: PointId) -> Point:
-    return Point(point_id, draw(vectors), draw(payloads))
-
-
-@st.composite
-def points(draw: st.DrawFn, most: int = 6) -> list[Point]:
+def points(most: int = 6) -> st.SearchStrategy[list[Point]]:
     """Points in id order, with any of the vectors of ``CONFIG``, or none."""
+    return _points(most, _payloads(st.floats(allow_nan=False, allow_infinity=False)))
+
+
+def stored_points(most: int = 6) -> st.SearchStrategy[list[Point]]:
+    """The same, with floats that Qdrant does not change."""
+    return _points(most, _payloads(_STORED_FLOATS))
+
+
+@st.composite
+def _points(draw: st.DrawFn, most: int, payloads: st.SearchStrategy[dict[str, Any]]) -> list[Point]:
     drawn = sorted(draw(st.sets(ids, max_size=most)), key=encode_key)
-    return [draw(_point(point_id)) for point_id in drawn]
+    return [Point(point_id, draw(vectors), draw(payloads)) for point_id in drawn]
 
 
 def fixed(count: int) -> list[Point]:

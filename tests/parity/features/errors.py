@@ -85,6 +85,20 @@ def _queries() -> dict[str, Any]:
         "a name": {"query": _A, "using": "zz"},
         "a text": {"query": "abc"},
         "an unknown id": {"query": 777},
+        "an unknown id of an unknown name": {"query": 777, "using": "zz"},
+        "a known id of an unknown name": {"query": 1, "using": "zz"},
+        "ids known and unknown of an unknown name": {
+            "query": {"recommend": {"positive": [1, 777]}},
+            "using": "zz",
+        },
+        "a path with a letter of a new alphabet": {
+            "query": _A,
+            "filter": {"must_not": [{"is_empty": {"key": "\U00033479"}}]},
+        },
+        "a path with a number too large": {
+            "query": _A,
+            "filter": {"must": [{"is_empty": {"key": "a[18446744073709551616]"}}]},
+        },
         "an unknown uuid": {"query": "00000000-0000-0000-0000-000000000777"},
         "a boolean": {"query": True},
         "an unknown query": {"query": {"closest": _A}},

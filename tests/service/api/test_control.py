@@ -63,11 +63,17 @@ async def test_without_the_operators_key_nothing_happens(
         await api.get("/v1/control/status", headers=headers),
         await api.put(STAGE, json={"stage": "off"}, headers=headers),
         await api.post("/v1/control/collections/a%20b/verify", headers=headers),
+        await api.patch("/v1/control/collections/a%20b/verify", json={}, headers=headers),
+        await api.delete("/v1/control/collections/a%20b/verify", headers=headers),
+        await api.get("/v1/control/jobs", headers=headers),
+        await api.get("/v1/control/receipts", headers=headers),
+        await api.get("/v1/control/quarantine", headers=headers),
+        await api.post("/v1/control/collections/a%20b/repair", json={}, headers=headers),
         await api.get("/v1/control/ledger", headers=headers),
         await api.get("/v1/control/ledger/count", headers=headers),
         await api.post("/v1/control/ledger/retry", json={}, headers=headers),
     ]
-    assert [answer.status_code for answer in answers] == [401] * 6
+    assert [answer.status_code for answer in answers] == [401] * 12
     assert (await api.get("/v1/control/status")).json()["collections"][0]["stage"] == "dualwrite"
 
 
@@ -87,7 +93,7 @@ async def test_the_status_says_what_it_could_not_read(api: httpx.AsyncClient) ->
     assert collection == {
         "name": "a b", "stage": "dualwrite", "percent": 100, "epoch": 1, "frozen": False,
         "authority": "source", "backfilled": True, "ledger": 0, "points": 0, "backfill": None,
-        "unsettled": {"open": 0, "failing": 0, "dead": 0, "hint": 0},
+        "verify": None, "unsettled": {"open": 0, "failing": 0, "dead": 0, "hint": 0},
     }  # fmt: skip
 
 
@@ -142,7 +148,9 @@ async def test_a_job_that_was_never_started_is_none(api: httpx.AsyncClient) -> N
     """Following before starting shows an empty job instead of an error."""
     backfill = await api.get("/v1/control/collections/a%20b/backfill")
     assert backfill.json() == {"job": None, "progress": None}
-    assert (await api.get("/v1/control/collections/a%20b/verify")).json() == {"job": None}
+    verify = await api.get("/v1/control/collections/a%20b/verify")
+    assert verify.json() == {"job": None, "progress": None}
+    assert (await api.get("/v1/control/jobs")).json() == []
 
 
 @pytest.mark.parametrize(("kind", "body"), [("backfill", {"restart": False}), ("verify", None)])
@@ -152,3 +160,66 @@ async def test_a_job_needs_a_mirrored_collection(
     """Where nothing is mirrored there is nothing to copy or to compare: 409 with the stage."""
     answer = await api.post(f"/v1/control/collections/other/{kind}", json=body)
     assert (answer.status_code, "`other` is in stage off" in answer.json()["detail"]) == (409, True)
+
+
+JOB = "/v1/control/collections/a%20b/backfill"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"points_per_second": 0}, "points_per_second: Input should be greater than 0"),
+        ({"points_per_second": -1}, "points_per_second: Input should be greater than 0"),
+        ({"workers": 0}, "workers: Input should be greater than or equal to 1"),
+        ({"page_bytes": 1}, "page_bytes: Input should be greater than or equal to 1024"),
+        ({"paused": "perhaps"}, "paused: Input should be a valid boolean"),
+        ({"speed": 5}, "speed: Extra inputs are not permitted"),
+    ],
+)
+async def test_an_order_that_makes_no_sense_names_the_field(
+    api: httpx.AsyncClient, body: dict[str, object], told: str
+) -> None:
+    """For a start and for a change alike; nothing is started."""
+    for answer in (await api.post(JOB, json=body), await api.patch(JOB, json=body)):
+        assert answer.status_code == 422
+        assert answer.json()["detail"].startswith(told)
+    assert (await api.get("/v1/control/jobs")).json() == []
+
+
+async def test_a_kind_of_job_that_does_not_exist_is_named(api: httpx.AsyncClient) -> None:
+    """With those that do."""
+    answer = await api.get("/v1/control/jobs", params={"kind": "copy"})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422, "kind: Input should be 'backfill' or 'verify'",
+    )  # fmt: skip
+
+
+async def test_a_job_that_is_not_open_cannot_be_changed(api: httpx.AsyncClient) -> None:
+    """409 with the reason, for both verbs and both kinds."""
+    for kind, what in (("backfill", "backfill"), ("verify", "verification")):
+        path = f"/v1/control/collections/a%20b/{kind}"
+        for answer in (await api.patch(path, json={"paused": True}), await api.delete(path)):
+            assert (answer.status_code, answer.json()["detail"]) == (409, f"`a b` has no {what}")
+
+
+async def test_a_job_is_followed_tuned_and_ended(api: httpx.AsyncClient) -> None:
+    """While Qdrant is away it waits and says so; what is tuned is kept field by field, what has ended stays ended."""
+    begun = (await api.post(JOB, json={"workers": 3})).json()
+    assert (begun["state"], begun["phase"]) == ("running", "preparing")
+    assert begun["options"]["workers"] == 3
+    again = (await api.post(JOB, json={"points_per_second": 10})).json()
+    assert (again["id"], again["options"]["workers"]) == (begun["id"], 3)
+    assert again["options"]["points_per_second"] == 10
+    tuned = (await api.patch(JOB, json={"workers": None, "paused": True})).json()
+    assert tuned["options"] == {
+        "paused": True, "points_per_second": 10, "workers": None, "page_bytes": None,
+    }  # fmt: skip
+    listed = (await api.get("/v1/control/jobs", params={"pattern": "a*"})).json()
+    assert [job["id"] for job in listed] == [begun["id"]]
+    assert (await api.get("/v1/control/jobs", params={"pattern": "b*"})).json() == []
+    ended = (await api.delete(JOB)).json()
+    assert (ended["state"], ended["phase"]) == ("cancelled", "cancelled")
+    followed = (await api.get(JOB)).json()
+    assert followed["job"]["state"] == followed["progress"]["state"] == "cancelled"
+    refused = await api.patch(JOB, json={"paused": False})
+    assert refused.json()["detail"] == "the backfill of `a b` is cancelled"

@@ -5,8 +5,8 @@ import orjson
 import pytest
 
 from service.api.envelope import dumps
-from service.api.rendering import hit_json, page_json, record_json
-from service.model.columns import RecordColumns
+from service.api.rendering import hit_json, hits_json, page_json, record_json
+from service.model.columns import HitColumns, RecordColumns
 from service.model.points import Hit, Page, Record, SparseVector, Vectors
 
 DENSE = np.array([0.6, 0.8], dtype=np.float32)
@@ -64,6 +64,8 @@ def test_the_last_page_has_no_next() -> None:
     "columns",
     [
         RecordColumns([1, "x"]),
+        RecordColumns([1, "3d0f4b6e-5c1a-4b2e-8f3d-0a1b2c3d4e5f"], [b'{"a": "},{"}', b"{}"]),
+        RecordColumns([2**64 - 1], [b'{"a": 1}']),
         RecordColumns([1, 2], [b'{"a": [1, {"b": "\xc3\xa9"}]}', b"{}"]),
         RecordColumns([1, 2], [b"{}", b"{}"], {"": [DENSE, None]}),
         RecordColumns([1, 2], None, {"": [DENSE, DENSE], "m": [np.stack([DENSE, DENSE]), None]}),
@@ -74,6 +76,22 @@ def test_the_last_page_has_no_next() -> None:
 def test_columns_are_written_as_their_records(columns: RecordColumns) -> None:
     """A payload is passed through, and a point without a vector has the same ``{}``."""
     assert _json(page_json(Page(columns, None))) == _json(page_json(Page(list(columns), None)))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        HitColumns([1, "x"], [0.1, -2.5], [3, 4]),
+        HitColumns([1, 2], [0.1, 0.0], [3, 4], [b'{"a": [1, {"b": "\xc3\xa9"}]}', b"{}"]),
+        HitColumns([1, 2], [1.0, 0.5], [3, 4], [b"{}", b"{}"], {"": [DENSE, None]}),
+        HitColumns([1, 2], [1.0, 0.5], [3, 4], None, {"": [DENSE, DENSE], "m": [DENSE, None]}),
+        HitColumns([], [], []),
+    ],
+)
+def test_columns_are_written_as_their_hits(columns: HitColumns) -> None:
+    """The score is rounded to float32 in both."""
+    assert _json(hits_json(columns)) == _json([hit_json(hit) for hit in columns])
+    assert _json(hits_json(list(columns))) == _json(hits_json(columns))
 
 
 def test_the_value_that_a_point_was_ordered_by() -> None:

@@ -5,13 +5,14 @@ from typer.testing import CliRunner
 
 from service.cli.app import app
 from service.cli.client import ControlClient
+from tests.service.cli.shown import a_job
 
 UNSETTLED = {"open": 3, "failing": 1, "dead": 0, "hint": 0}
 
 CALM = {
     "instance": "i", "revision": 1, "detached": False, "stages_known": True,
     "source_error": None, "target_error": None,
-    "unsettled": UNSETTLED, "ledger_unread": {},
+    "unsettled": UNSETTLED, "ledger_unread": {}, "upkeep": None,
     "collections": [],
 }  # fmt: skip
 
@@ -55,7 +56,7 @@ def _row(**unsettled: int) -> dict[str, object]:
     return {
         "name": "docs", "stage": "shadow", "percent": 100, "authority": "source", "frozen": False,
         "unsettled": {**dict.fromkeys(UNSETTLED, 0), **unsettled},
-        "points": 3, "backfill": None, "parity": None,
+        "points": 3, "backfill": None, "verify": None, "parity": None,
     }  # fmt: skip
 
 
@@ -76,3 +77,20 @@ def test_a_stage_that_is_not_known_is_not_off(monkeypatch: pytest.MonkeyPatch) -
     row = {**_row(), "stage": "off"}
     assert " off " not in _told(monkeypatch, collections=[row], stages_known=False)
     assert " off " in _told(monkeypatch, collections=[row])
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        (a_job(state="done", phase="done", scanned=3, total=3), "done 3/3"),
+        (a_job(scanned=3, note="target latency 412 ms > 250 ms"), "target latency 412 ms > 250 ms"),
+        (a_job(scanned=3, points_per_second=1.0), "1 now points/s"),
+        (a_job(state="failed", phase="failed", error="no way"), "error: no way"),
+    ],
+)
+def test_a_job_is_told_with_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, job: dict[str, object], told: str
+) -> None:
+    """In both columns alike."""
+    for kind in ("backfill", "verify"):
+        assert told in _told(monkeypatch, collections=[{**_row(), kind: job}])

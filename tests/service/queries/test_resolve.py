@@ -391,3 +391,25 @@ async def test_limits_stay_what_stores_can_count(store: _Reader) -> None:
     """Qdrant takes all of 64 bits; limit and offset together must fit 63."""
     query = await _resolved(store, query=[1, 0], limit=2**64 - 1, offset=2**64 - 1)
     assert query.limit + query.offset < 2**63
+
+
+class _OfTwoNames(_Reader):
+    """Knows its vectors' names and refuses others at once, as Postgres does."""
+
+    async def retrieve(self, collection: str, request: PointRequest) -> Any:
+        if isinstance(request.with_vector, list) and set(request.with_vector) - {"", "b"}:
+            raise WrongInput("Not existing vector name error: zz")
+        return await super().retrieve(collection, request)
+
+
+@pytest.mark.parametrize("place", [{}, {"lookup_from": {"collection": "other"}}])
+async def test_a_point_that_is_not_there_comes_before_an_unknown_name(place: Any) -> None:
+    """Qdrant looks for vectors in the points that it has found: with one of them the name is wrong."""
+    store = _OfTwoNames()
+    for name in ("own", "other"):
+        await store.create_collection(name, CreateCollection())
+        await store.apply(name, Upsert((Point(1, {"": _vector(1, 0)}, {}),)), wait=True)
+    with pytest.raises(PointNotFound, match="No point with id 99 found"):
+        await _resolved(store, query=99, using="zz", **place)
+    with pytest.raises(WrongInput, match="Not existing vector name error: zz"):
+        await _resolved(store, query={"recommend": {"positive": [1, 99]}}, using="zz", **place)

@@ -14,7 +14,7 @@ from service.model.ids import PointId, encode_key
 from service.model.points import Point
 from service.protocol.ledger import Fetch, Hint
 from service.stages import Side, Stage
-from service.stores.postgres import confirming
+from service.stores.postgres import confirming, whole
 from service.stores.postgres.confirming import PostgresJudge
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
@@ -188,6 +188,24 @@ async def test_a_change_of_the_whole_collection_leaves_every_difference_open(
         )
     found = await looked(database, state, having(point(1)), 1)
     assert found == {1: ((Kind.MISSING,), False)}
+
+
+async def test_no_change_of_the_collection_is_settled_between_the_reads(
+    database: Database, control: PostgresControl
+) -> None:
+    """It would take its intent with it, and one store would have been read before the change."""
+    state = await staged(control, Stage.DUALWRITE)
+    async with asyncio.TaskGroup() as tasks:
+
+        async def settling() -> None:
+            async with database.transaction() as connection:
+                await connection.execute(whole._LOCK, state.name, whole._SALT)
+
+        async def begin() -> None:
+            tasks.create_task(settling())
+            await until_one_waits(database)
+
+        assert await looked(database, state, doing(begin, having()), 1) == {1: ((), True)}
 
 
 async def test_a_source_that_hangs_frees_the_locks(

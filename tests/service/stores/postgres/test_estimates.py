@@ -15,11 +15,12 @@ from service.model.qdrant import (
     Range,
     VectorParams,
 )
-from service.stores.postgres import catalog
+from service.stores.postgres import catalog, estimates
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.estimates import Estimates
 from service.stores.postgres.store import PgStore
 from service.translate.filters import filter_sql
+from service.translate.sql import Sql
 
 NAME = "measured"
 _POINTS = 20_000
@@ -54,6 +55,27 @@ async def test_a_share_is_close_to_the_truth(conn: Connection, is_analysed: bool
         shares = [await Estimates().share(conn, tables, condition) for _ in range(9)]
         assert np.median([share.matching for share in shares]) == pytest.approx(part, abs=0.2)
         assert np.median([share.points for share in shares]) == pytest.approx(_POINTS, rel=0.5)
+
+
+@pytest.mark.parametrize(("part", "is_unsure"), [(0.0, False), (0.04, True), (0.5, False)])
+async def test_more_is_sampled_where_the_choice_hangs_on_it(
+    conn: Connection, part: float, is_unsure: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times as many points near the share at which plans part."""
+    tables = await catalog.get(conn, NAME)
+    await conn.execute(f"ANALYZE {tables.points.quoted()}")
+    percents: list[object] = []
+
+    async def fetch(_conn: Connection, statement: Sql) -> list[dict[str, int]]:
+        percents.append(statement.render()[1][-1])
+        return [{"sampled": 1_000, "matching": int(1_000 * part)}]
+
+    monkeypatch.setattr(estimates.rows, "fetch", fetch)
+    condition = filter_sql(_below(part * _POINTS), tables.row)
+    share = await Estimates().share(conn, tables, condition)
+    assert share.matching == part
+    assert len(percents) == 1 + is_unsure
+    assert sorted(percents, key=str) == sorted(set(percents), key=str)
 
 
 async def test_what_was_measured_is_kept_for_a_while(conn: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 import pytest
 import qdrant_edge as edge
@@ -9,6 +10,7 @@ import qdrant_edge as edge
 from service.errors import WrongInput
 from service.model.points import FacetHit
 from service.model.qdrant import FacetRequest, FieldCondition, Filter, MatchValue
+from service.stores.postgres import rows
 from service.stores.postgres.database import Database
 from service.stores.postgres.store import PgStore
 from tests.service.stores.postgres.indexed import NAME, PATHS, fill, payloads, shard
@@ -54,3 +56,15 @@ async def test_filter_and_default_limit(database: Database) -> None:
     assert await store.facet(NAME, FacetRequest(key="k", filter=odd)) == [
         FacetHit(value, 2) for value in range(10)
     ]
+
+
+async def test_equal_counts_are_in_the_order_of_code_points(database: Database) -> None:
+    """Whatever the order of words in the database's language: the servers of tests may know no other."""
+    words = ["b", "B", "a", "A", "ä", "_", "Z"]
+    store = PgStore(database)
+    await fill(store, {number: {"k": word} for number, word in enumerate(words)}, "keyword")
+    with patch.object(rows, "fetch", AsyncMock(wraps=rows.fetch)) as fetch:
+        found = await store.facet(NAME, FacetRequest(key="k"))
+    assert [hit.value for hit in found] == sorted(words)
+    statements = [call.args[1].render()[0] for call in fetch.call_args_list]
+    assert any('COLLATE "C"' in text and "count(*)" in text for text in statements)

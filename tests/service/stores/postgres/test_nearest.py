@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import AsyncMock, Mock
@@ -55,7 +55,7 @@ class Indexed:
         """Return its tables."""
         return await catalog.get(self.conn, self.name)
 
-    async def searched(self, query: FloatArray = _QUERY, **selection: Any) -> list[Hit]:
+    async def searched(self, query: FloatArray = _QUERY, **selection: Any) -> Sequence[Hit]:
         """Return what a search finds; of ten points unless it says otherwise."""
         wanted = ByVector(Nearest(query))
         asked = Selection(**({"limit": 10} | selection))
@@ -220,6 +220,22 @@ async def test_a_kept_statement_searches_for_the_vector_at_hand(indexed: Indexed
             assert [hit.id for hit in first] == [hit.id for hit in among]
             assert [hit.id for hit in second[3:]] == [hit.id for hit in later[:7]]
             assert first != second
+
+
+@pytest.mark.parametrize("excluded", [(), (3, 1_998)])
+@pytest.mark.parametrize("wanted", [below(300), below(7), below(0)])
+async def test_collected_keys_find_what_the_join_finds(
+    indexed: Indexed, wanted: Filter, excluded: tuple[int, ...]
+) -> None:
+    """Only the way to the vectors differs: all matching keys at once, in their order."""
+    search = await indexed.search(Selection(limit=10, filter=wanted, excluded=excluded))
+    joined, collected = [
+        await rows.fetch(indexed.conn, statement(search, Scan(Reason.FEW, way), _BARE))
+        for way in (False, True)
+    ]
+    assert [tuple(row.values()) for row in collected] == [tuple(row.values()) for row in joined]
+    assert "(key = ANY (" in await _explained(indexed, wanted, Scan(Reason.FEW, collected=True))
+    assert "(key = ANY (" not in await _explained(indexed, wanted, Scan(Reason.FEW))
 
 
 async def test_the_plan_is_what_the_planner_does(indexed: Indexed) -> None:

@@ -121,6 +121,18 @@ async def explained(database: Database, tables: CollectionTables, wanted: Filter
         return "\n".join(row[0] for row in await conn.fetch(text, *arguments))
 
 
+async def test_what_was_built_is_analysed(store: PgStore, database: Database) -> None:
+    """Without statistics of an expression the planner guesses that it is hardly selective."""
+    tables = await described(database, _SCHEMA)
+    made = await sync_indexes(database, tables)
+    async with database.connection() as conn:
+        known = await conn.fetch(
+            "SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = 'vecferry_data'"
+        )
+    assert known
+    assert {row["tablename"] for row in known} & set(made)
+
+
 async def test_indexes_follow_the_schema(store: PgStore, database: Database) -> None:
     """Again does nothing; what is no longer asked for goes, what is new comes, the rest stays."""
     tables = await described(database, _SCHEMA)

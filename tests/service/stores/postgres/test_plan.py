@@ -61,6 +61,25 @@ def test_shares_of_a_hundred_thousand_points(share: float, is_served: bool, reas
     assert by_share(question, share, _POINTS, is_served=is_served).reason is reason
 
 
+@pytest.mark.parametrize(
+    ("share", "points", "is_served", "collected"),
+    [
+        (0.00005, 100_000, True, True),
+        (0.01, 100_000, True, True),
+        (0.03, 100_000, True, True),
+        (0.001, 100_000, False, False),
+        (0.005, 100_000_000, True, False),
+    ],
+)
+def test_keys_are_collected_where_an_index_finds_few(
+    share: float, points: int, is_served: bool, collected: bool
+) -> None:
+    """Without an index workers share the test of every point, and very many keys are not held in memory."""
+    plan = by_share(Question(depth=5_000), share, points, is_served=is_served)
+    assert isinstance(plan, Scan)
+    assert plan.collected is collected
+
+
 def test_nobody_waits_for_a_scan_of_very_many_points() -> None:
     """Where every point would have to be tested, the widest graph answers."""
     plan = by_share(Question(depth=10), 0.01, 100_000_000, is_served=False)

@@ -295,17 +295,17 @@ async def test_a_vector_that_is_dropped_meanwhile_costs_the_page(
     """Its table is gone although the catalogue had it a moment ago: the worker drops the page, the job goes on."""
     await queue.running()
     claim = await queue.claim()
-    real = PostgresRanges._tables
+    real = PostgresRanges._held
 
     async def overtaken(
         self: PostgresRanges, connection: Connection, claim: Claim
-    ) -> catalog.CollectionTables:
-        tables = await real(self, connection, claim)
+    ) -> tuple[catalog.CollectionTables, bool]:
+        tables, has_refused = await real(self, connection, claim)
         async with database.connection() as other:
             await other.execute(f"DROP TABLE {tables.vectors[''].table.quoted()}")
-        return tables
+        return tables, has_refused
 
-    monkeypatch.setattr(PostgresRanges, "_tables", overtaken)
+    monkeypatch.setattr(PostgresRanges, "_held", overtaken)
     with pytest.raises(StaleEpoch):
         await queue.ranges.insert_page(claim, [point(1)], to(2))
     assert (await queue.latest()).state is JobState.RUNNING
