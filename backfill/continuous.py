@@ -30,6 +30,8 @@ from service.stages import Side
 _log = structlog.get_logger(__name__)
 
 _ROUND_SECONDS = 1.0
+_LEAST_PER_ROUND = 32
+"""A round is three requests to Qdrant whatever its size, and a collection may allow few per minute."""
 _MOST_PER_ROUND = 64
 _MOST_WAITING = 1_000
 _MOST_CONFIRMED = 1_000
@@ -158,9 +160,11 @@ class ContinuousVerification:
         watched = {each.generation: each for each in self._watched()}
         self._forget_others(watched.keys())
         await self._judge_due()
-        self._hindrance = await self._pace.hindrance()
         count = int(self._credit)
-        if self._hindrance is not None or not watched or not count:
+        if not watched or count < _LEAST_PER_ROUND:
+            return
+        self._hindrance = await self._pace.hindrance()
+        if self._hindrance is not None:
             return
         generations = sorted(watched)
         self._turn += 1
@@ -216,8 +220,13 @@ class ContinuousVerification:
             if waiting.due <= now:
                 due.setdefault(waiting.watched, []).append(key)
         for watched, keys in due.items():
-            async for judged in self._looks.at(watched.name, watched.generation, sorted(keys)):
-                await self._judged(watched, judged)
+            try:
+                async for judged in self._looks.at(watched.name, watched.generation, sorted(keys)):
+                    await self._judged(watched, judged)
+            except (VecferryError, TimeoutError) as error:
+                # One collection's fault must not keep the others from being looked at.
+                _log.info("not_judged", collection=watched.name, error=str(error))
+                self._put_off(watched.generation, keys)
 
     async def _judged(self, watched: Watched, judged: Sequence[Judgement]) -> None:
         generation = watched.generation
@@ -270,6 +279,14 @@ class ContinuousVerification:
             self._metrics.dropped.inc()
         else:
             self._waiting.setdefault(place, waiting)
+
+    def _put_off(self, generation: int, keys: Sequence[bytes]) -> None:
+        """Look at ids once more later; what is never settled when it is looked at is left to a verification."""
+        for key in keys:
+            before = self._waiting.pop((generation, key), None)
+            if before is not None and before.looks + 1 < _MOST_LOOKS:
+                later = _Waiting(before.watched, self._due(), before.looks + 1)
+                self._wait((generation, key), later)
 
     def _due(self) -> float:
         return time.monotonic() + self._pace.grace_seconds

@@ -1,6 +1,7 @@
 """The backfill's and the verification's Prometheus metrics."""
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -175,6 +176,13 @@ class ContinuousMetrics:
         self._bypass.labels(store or "unknown").inc()
 
 
+class QuarantineState(StrEnum):
+    """What a point of the quarantine does to the flip."""
+
+    BLOCKING = "blocking"
+    WAIVED = "waived"
+
+
 class QuarantineMetrics:
     """The points that the target cannot hold, as they were when this was read."""
 
@@ -189,5 +197,9 @@ class QuarantineMetrics:
 
     def show(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Set the figures to what was just read: by collection, how many block and how many are waived."""
-        self._points.labels("blocking").set(sum(blocking for blocking, _ in counts.values()))
-        self._points.labels("waived").set(sum(waived for _, waived in counts.values()))
+        self._points.labels(QuarantineState.BLOCKING).set(
+            sum(blocking for blocking, _ in counts.values())
+        )
+        self._points.labels(QuarantineState.WAIVED).set(
+            sum(waived for _, waived in counts.values())
+        )

@@ -17,10 +17,8 @@ from backfill.metrics import BackfillMetrics
 from backfill.queue import Note, Quarantine, StepQueue, StepWork, Suspect
 from backfill.receipt import Difference, RangeFindings, Receipt
 from backfill.receipts import Receipts
-from backfill.retry import Retry
 from backfill.signature import signed
 from backfill.surroundings import LookAround
-from backfill.together import together
 from backfill.verify import Findings
 from service.errors import RequestError, StoreError
 from service.model.ids import PointId, decode_key
@@ -33,6 +31,8 @@ _POINTS_PER_RANGE = 50_000
 _MOST_RANGES = 256
 _IDS_PER_RANGE = 32
 """Of the sample; the largest range is then rarely twice the average."""
+_MOST_SORTED = 5_000_000
+"""Postgres draws by sorting all keys at random; beyond so many, uneven ranges cost less."""
 _PAGE = 1_000
 
 
@@ -61,22 +61,18 @@ class VerifySteps:
     metrics: BackfillMetrics
     patience: Patience = field(default_factory=Patience)
     key: bytes | None = None
-    retry: Retry = field(default_factory=Retry)
 
     async def prepare(self, job: Job, note: Note) -> tuple[Sequence[KeyRange], int | None]:
         """Split the ids by samples of both stores, and count the source's."""
         note("counting points and drawing samples")
-        total, other = await together(
-            self._count(self.looks.source, job), self._count(self.looks.target, job)
-        )
-        count = max(1, min(_MOST_RANGES, -(-max(total, other) // _POINTS_PER_RANGE)))
-        sample: list[PointId] = []
-        if count > 1:
-            one, two = await together(
-                self._sample(self.looks.source, job, count),
-                self._sample(self.looks.target, job, count),
-            )
-            sample = [*one, *two]
+        source, target = self.looks.source, self.looks.target
+        total = await source.count(job.collection, CountRequest(exact=True))
+        count = max(1, min(_MOST_RANGES, -(-total // _POINTS_PER_RANGE)))
+        if count == 1:
+            return cut((), 1), total
+        sample = await self._sample(source, job, count)
+        if total <= _MOST_SORTED:
+            sample += await self._sample(target, job, count)
         return cut(sample, count), total
 
     async def finish(self, job: Job, note: Note) -> Mapping[str, object]:
@@ -91,9 +87,6 @@ class VerifySteps:
         await self.receipts.store(receipt.id, document)
         self._report(receipt)
         return receipt.summary()
-
-    async def _count(self, reader: PointReader, job: Job) -> int:
-        return await self.retry.call(lambda: reader.count(job.collection, CountRequest(exact=True)))
 
     async def _sample(self, reader: PointReader, job: Job, ranges: int) -> list[PointId]:
         """Return ids drawn at random; none where the store cannot draw: the ranges are less even then."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import monotonic
 
 import structlog
 
@@ -113,9 +114,12 @@ async def kept_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
     """Run what never ends; a fault of it is logged and it begins anew, because the process serves production."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
+        began = monotonic()
         try:
             await run()
         except Exception:  # noqa: BLE001 - a fault of ours, that must not end the process
             _log.exception("background_job_failed", name=name, pause_seconds=pause)
+        if monotonic() - began > _LONGEST_PAUSE_SECONDS:
+            pause = _FIRST_PAUSE_SECONDS
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

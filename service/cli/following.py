@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from service.cli.client import ControlClient
-from service.cli.rendering import Job, line
+from service.cli.rendering import Job, beside_bar, line
 from service.errors import StageError, VecferryError
 
 _POLL_SECONDS = 0.25
@@ -62,7 +62,9 @@ class Bars:
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=None, text="")
         total = job["total"] or None
-        self._bars.update(self._tasks[name], completed=job["scanned"], total=total, text=line(job))
+        self._bars.update(
+            self._tasks[name], completed=job["scanned"], total=total, text=beside_bar(job)
+        )
 
 
 def run(
@@ -167,12 +169,18 @@ def _failed(error: str) -> Job:
     return {"state": "failed", "result": None, "error": error}
 
 
+def bars_on(console: Console) -> Progress:
+    """Return the bars, to be entered as long as they are shown."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}", markup=False),
+        console=console,
+    )
+
+
 def _display() -> tuple[Display, AbstractContextManager[object]]:
     if not sys.stderr.isatty():
         return Lines(), nullcontext()
-    bars = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-        console=Console(stderr=True),
-    )  # fmt: skip
+    bars = bars_on(Console(stderr=True))
     return Bars(bars), bars

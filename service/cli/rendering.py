@@ -14,6 +14,19 @@ def line(job: Job) -> str:
     )
 
 
+def beside_bar(job: Job) -> str:
+    """Return the same in few words: how far it is the bar shows, and a terminal may have 80 columns."""
+    rate = job["points_per_second"]
+    told = (
+        "" if _state(job) == "running" else _state(job),
+        f"{job['scanned']:,}",
+        "" if rate is None else f"{rate:,.0f}/s",
+        time_left(job),
+        waiting(job),
+    )
+    return " ".join(part for part in told if part)
+
+
 def points(job: Job) -> str:
     """Return the points, and the share of the total where that is known."""
     if not job["total"]:

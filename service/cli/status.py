@@ -106,12 +106,12 @@ def _ledger(intents: dict[str, int], *, is_whole: bool) -> str:
 
 
 def _job(job: dict[str, Any] | None) -> str:
-    """Return the state and the points of a job; while it is open also its rate and what it waits for."""
+    """Return the state and the points of a job, its rate and what it waits for while it is open, and why it failed."""
     if job is None:
         return ""
     total = "?" if job["total"] is None else job["total"]
     told = f"{'paused' if is_paused(job) else job['phase']} {job['scanned']}/{total}"
-    if job["state"] != "running":
+    if job["state"] not in {"running", "failed"}:
         return told
     return ", ".join(part for part in (told, speed(job), time_left(job), waiting(job)) if part)
 

@@ -59,6 +59,7 @@ def _describe(job: Job) -> str:
 
 def _listed(result: dict[str, Any]) -> str:
     shown = result["differing_ids"][:_MOST_LISTED]
-    lines = [f"\n  {entry['id']}: {', '.join(entry['kinds'])}" for entry in shown]
+    lines = [f"\n  ! {fault}" for fault in result["faults"]]
+    lines += [f"\n  {entry['id']}: {', '.join(entry['kinds'])}" for entry in shown]
     left = result["differing"] - len(shown)
     return "".join([*lines, f"\n  and {left} more"] if left else lines)

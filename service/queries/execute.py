@@ -95,11 +95,11 @@ def _is_leaf(node: Branch) -> bool:
     return node.scoring is None or isinstance(node.scoring, ByVector | ByField | AtRandom)
 
 
-async def _branches(node: Branch, scope: _Scope, leaves: Leaves) -> list[Sequence[Hit]]:
+async def _branches(node: Branch, scope: _Scope, leaves: Leaves) -> list[list[Hit]]:
     return [await _branch(branch, scope.below(branch), leaves) for branch in node.branches]
 
 
-async def _branch(node: Branch, scope: _Scope, leaves: Leaves) -> Sequence[Hit]:
+async def _branch(node: Branch, scope: _Scope, leaves: Leaves) -> list[Hit]:
     """Return ids and scores of one branch, whose own filter is in the scope already."""
     if not node.branches:
         selection = Selection(
@@ -109,7 +109,8 @@ async def _branch(node: Branch, scope: _Scope, leaves: Leaves) -> Sequence[Hit]:
             score_threshold=_leaf_threshold(node),
             params=node.params,
         )
-        return await _scored(node, selection, leaves)
+        # What is put together is looked at again and again: one object for each hit.
+        return list(await _scored(node, selection, leaves))
     lists = await _branches(node, scope, leaves)
     return await _rescored(node, node.limit, lists, leaves)
 
@@ -135,9 +136,7 @@ async def _scored(node: Branch, selection: Selection, leaves: Leaves) -> Sequenc
             assert_never(node.scoring)
 
 
-async def _rescored(
-    node: Branch, limit: int, lists: Sequence[Sequence[Hit]], leaves: Leaves
-) -> Sequence[Hit]:
+async def _rescored(node: Branch, limit: int, lists: list[list[Hit]], leaves: Leaves) -> list[Hit]:
     """Return the first ``limit`` hits that a node makes of what its branches returned."""
     match node.scoring:
         case ByReciprocalRank(k=k, weights=weights):
@@ -158,7 +157,7 @@ async def _rescored(
                 score_threshold=_leaf_threshold(node),
                 params=node.params,
             )
-            return await _scored(node, selection, leaves) if among else []
+            return list(await _scored(node, selection, leaves)) if among else []
 
 
 def _best(hits: Sequence[Hit], threshold: float | None, limit: int) -> list[Hit]:
@@ -182,7 +181,7 @@ async def _diverse_root(
         with_vector=[wanted.using],
     )
     nearest = ByVector(Nearest(wanted.vector), wanted.using)
-    candidates = await leaves.by_vector(nearest, selection)
+    candidates = list(await leaves.by_vector(nearest, selection))
     return _diverse(wanted, candidates, query.limit + query.offset, leaves)
 
 

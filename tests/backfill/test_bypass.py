@@ -1,17 +1,14 @@
 """What can be told of a write around the proxy: from remembered points, and from counts of a quiet moment."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pytest
 
 from backfill.bypass import Memory, Mismatch, TargetCount, Watched, count_both
 from service.model.points import Record, SparseVector
-from service.model.qdrant import CountRequest
-from service.ports import PointReader
 from service.stages import Side
-from tests.backfill.fakes import Shelf
+from tests.backfill.fakes import Shelf, point
 
 WATCHED = Watched("c", 1, 3)
 KEY = b"\x00" * 16 + b"\x07"
@@ -83,19 +80,6 @@ class Fake:
         return self.listed
 
 
-def source_of(points: int) -> PointReader:
-    """Return a source that counts so many points."""
-
-    class Counts(Shelf):
-        async def count(self, collection: str, request: CountRequest) -> int:
-            assert request.exact
-            return points
-
-    made: Any = Counts
-    found: PointReader = made.__new__(made)
-    return found
-
-
 QUIET = TargetCount(10, 12, "99")
 
 
@@ -125,4 +109,5 @@ async def test_counts_prove_something_of_a_quiet_moment_only(
 ) -> None:
     """The quarantine explains as many missing points as it lists."""
     witness = Fake(*counts, quiet=quiet, quarantined=quarantined)
-    assert await count_both(source_of(points), witness, WATCHED) == wanted
+    shelf = Shelf(point(each) for each in range(points))
+    assert await count_both(shelf, witness, WATCHED) == wanted

@@ -168,6 +168,23 @@ def _as_jsonb(value: object) -> object:
             return value
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (-0.0, 0.0),
+        ([{"a": -0.0}], [{"a": 0.0}]),
+        (1e16, 10**16),
+        (2.0**60, 1152921504606847000),
+        ({"b": 1, "a": 2}, {"a": 2, "b": 1}),
+    ],
+)
+def test_values_that_are_equal_have_one_canonical_text(one: object, other: object) -> None:
+    """However a number is written, and its text is kept apart from a string of the same digits."""
+    assert same_json(one, other)
+    assert canonical(texts([{"v": one}])) == canonical(texts([{"v": other}]))
+    assert canonical(texts([{"v": str(one)}])) != canonical(texts([{"v": one}]))
+
+
 @pytest.mark.parametrize("number", [1e16, 2.0**60, 1.5e18, 9.007199254740993e17, -3e17])
 def test_a_float_is_the_whole_number_that_jsonb_makes_of_it(number: float) -> None:
     """It has the digits that the float was written with, and zeros."""

@@ -58,6 +58,20 @@ def test_a_page_differs_where_its_points_do(pairs: list[tuple[Kept, Kept]]) -> N
     assert found.source_digest.content == found.target_digest.content
 
 
+def test_one_vector_of_a_page_is_found() -> None:
+    """Vectors of one name and length are compared together; the row that differs is named."""
+    vectors = [np.full(4, at + 1, np.float32) for at in range(5)]
+    pairs: list[tuple[Kept, Kept]] = [
+        (({}, {"a": each, "b": each[:2]}), ({}, {"a": each, "b": each[:2]})) for each in vectors
+    ]
+    pairs[2] = pairs[2][0], ({}, {"a": vectors[2], "b": vectors[2][:2] + 1})
+    pairs[4] = pairs[4][0], ({"x": 1}, {"a": vectors[4] + 1, "b": vectors[4][:2]})
+    assert compare(rows_of(pairs)).differing == [
+        (encode_key(2), (Kind.VECTOR,)),
+        (encode_key(4), (Kind.PAYLOAD, Kind.VECTOR)),
+    ]
+
+
 @given(st.lists(st.tuples(PAYLOADS, VECTORS), max_size=5), st.integers(0, 5))
 def test_digests_add_up(kept: list[tuple[Payload, dict[str, VectorValue]]], at: int) -> None:
     """Pages of any size come to the same, in any order; an empty one to nothing."""
@@ -82,14 +96,14 @@ def test_content_leaves_components_out_and_bits_do_not() -> None:
     assert nearly.bits != base.bits
     sparse = SparseVector(np.array([7], np.uint32), np.array([1.0], np.float32))
     other = SparseVector(np.array([8], np.uint32), np.array([1.0], np.float32))
-    contents = {
-        digest_of([encode_key(at)], [text], [vectors]).content
-        for at, text, vectors in [
+    points: list[tuple[int, bytes, dict[str, VectorValue]]] = [
             (1, b"{}", {"": one}), (2, b"{}", {"": one}), (1, b'{"a":1}', {"": one}),
             (1, b"{}", {"a": one}), (1, b"{}", {}), (1, b"{}", {"": one[:1]}),
             (1, b"{}", {"": one[None, :]}), (1, b"{}", {"": sparse}), (1, b"{}", {"": other}),
-        ]
-    }  # fmt: skip
+    ]  # fmt: skip
+    contents = {
+        digest_of([encode_key(at)], [text], [vectors]).content for at, text, vectors in points
+    }
     assert len(contents) == 9
 
 

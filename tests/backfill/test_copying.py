@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from uuid import UUID, uuid4
 
+import asyncpg
 import numpy as np
 import pytest
 
-from backfill.jobs import Claim, Job, JobState, Options, Orders
+from backfill.conductor import Conductor
+from backfill.jobs import Claim, Job, JobKind, JobState, Options, Orders
 from backfill.key_range import KeyRange
 from backfill.queue import Advance, Note, Refused
+from backfill.timing import Timing
+from backfill.worker import Worker
 from service.errors import SourceUnavailable, StoreAnswered, StoreError, TargetUnavailable
-from service.model.ids import PointId, encode_key
+from service.model.ids import encode_key
 from service.model.operations import (
     ByFilter,
     ByIds,
@@ -20,7 +25,7 @@ from service.model.operations import (
     SetPayload,
     Upsert,
 )
-from service.model.points import Hit, Page, Point, Record
+from service.model.points import Hit, Page, Point
 from service.model.qdrant import (
     CreateCollection,
     Distance,
@@ -30,12 +35,13 @@ from service.model.qdrant import (
     ScrollRequest,
     VectorParams,
 )
-from service.ports import PointReader
 from service.stores.postgres import catalog, writes
-from service.stores.postgres.database import Database
+from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.ranges import PostgresRanges
 from service.stores.qdrant.store import QdrantStore
+from tests.backfill.equality import assert_equal, contents
 from tests.backfill.rig import AtOnce, Rig, fill, rig_on
+from tests.service.running import running
 
 
 @pytest.fixture
@@ -46,43 +52,6 @@ async def rig(qdrant_url: str, collection_name: str, database: Database) -> Asyn
         yield made
 
 
-async def contents(store: PointReader, name: str) -> dict[PointId, tuple[object, object]]:
-    """Return every point of a store in a form that can be compared."""
-    request = ScrollRequest(limit=10_000, with_payload=True, with_vector=True)
-    page = await store.scroll(name, request)
-    return {record.id: (record.payload, _plain(record)) for record in page.records}
-
-
-def _plain(record: Record) -> dict[str, object]:
-    plain: dict[str, object] = {}
-    for name, vector in (record.vectors or {}).items():
-        if isinstance(vector, np.ndarray):
-            plain[name] = np.round(vector.astype(np.float64), 5).tolist()
-        else:
-            order = np.argsort(vector.indices)
-            plain[name] = (vector.indices[order].tolist(), vector.values[order].tolist())
-    return plain
-
-
-async def assert_equal(rig: Rig) -> None:
-    """Say what differs when something does."""
-    ours, theirs = await contents(rig.target, rig.name), await contents(rig.source, rig.name)
-    assert ours.keys() == theirs.keys()
-    differing = [key for key in theirs if not _close(ours[key], theirs[key])]
-    assert differing == []
-
-
-def _close(first: object, second: object) -> bool:
-    if isinstance(first, float) and isinstance(second, int | float):
-        return bool(first == pytest.approx(second, abs=2e-4, rel=1e-4))
-    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
-        pairs = zip(first, second, strict=False)
-        return len(first) == len(second) and all(_close(*pair) for pair in pairs)
-    if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(_close(first[k], second[k]) for k in first)
-    return first == second
-
-
 async def test_a_copy_is_equal(rig: Rig) -> None:
     """After a backfill every point, with all its vectors and its payload, is the same in both."""
     job = await rig.backfill()
@@ -91,7 +60,7 @@ async def test_a_copy_is_equal(rig: Rig) -> None:
     assert job.bytes > 60 * 8 * 4
     assert job.result == {"indexes": [{"vector": "text", "rows": 0}]}
     assert rig.backfilled == [job.generation]
-    await assert_equal(rig)
+    await assert_equal(rig.source, rig.target, rig.name)
 
 
 async def test_an_empty_collection_is_done(rig: Rig) -> None:
@@ -135,7 +104,7 @@ async def test_ranges_are_read_to_their_ends_and_no_further(rig: Rig) -> None:
         await rig.start()
         job = await rig.ended()
     assert (job.state, job.ranges, job.scanned, job.written) == (JobState.DONE, 5, 60, 60)
-    await assert_equal(rig)
+    await assert_equal(rig.source, rig.target, rig.name)
 
 
 class Watched(PostgresRanges):
@@ -173,7 +142,7 @@ async def test_a_stopped_worker_gives_its_range_back(rig: Rig, pages: int) -> No
     async with rig.process():
         job = await rig.ended()
     assert (job.id, job.scanned, job.written) == (stopped.id, 60, 60)
-    await assert_equal(rig)
+    await assert_equal(rig.source, rig.target, rig.name)
 
 
 async def test_a_point_deleted_meanwhile_does_not_come_back(rig: Rig) -> None:
@@ -196,7 +165,7 @@ async def test_a_point_deleted_meanwhile_does_not_come_back(rig: Rig) -> None:
     assert job.state is JobState.DONE
     # The ids that were read before they were deleted are counted as read.
     assert job.scanned - job.written == 3 - (60 - job.scanned)
-    await assert_equal(rig)
+    await assert_equal(rig.source, rig.target, rig.name)
     assert (await contents(rig.target, rig.name))[59][0] == {"live": 1}
 
 
@@ -214,7 +183,7 @@ async def test_what_the_target_cannot_hold_is_quarantined(rig: Rig) -> None:
     async with rig.process():
         await rig.start(restart=True)
         assert (await rig.ended()).written == 3
-    await assert_equal(rig)
+    await assert_equal(rig.source, rig.target, rig.name)
 
 
 async def test_a_refused_point_is_read_once_more(rig: Rig) -> None:
@@ -232,7 +201,7 @@ async def test_a_refused_point_is_read_once_more(rig: Rig) -> None:
         await rig.start()
         job = await rig.ended()
     assert job.state is JobState.DONE
-    await assert_equal(rig)
+    await assert_equal(rig.source, rig.target, rig.name)
     async with rig.database.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM vecferry.quarantine") == 0
 
@@ -275,6 +244,43 @@ async def test_a_source_that_comes_back_is_waited_for(rig: Rig) -> None:
     assert "next try after" in said
 
 
+async def test_a_target_that_is_full_is_waited_for(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to start the job again when there is room."""
+    real, failures = writes.insert_missing, 4
+    said: list[str | None] = []
+
+    async def full(
+        connection: Connection, tables: catalog.CollectionTables, points: Sequence[Point]
+    ) -> int:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise asyncpg.DiskFullError("could not extend file: No space left on device")
+        return await real(connection, tables, points)
+
+    class Heard(PostgresRanges):
+        async def renew(self, claim: Claim, owner: UUID, note: str | None) -> Orders:
+            said.append(note)
+            return await super().renew(claim, owner, note)
+
+    monkeypatch.setattr(writes, "insert_missing", full)
+    slow = Timing(heartbeat=0.02, first_idle=0.02, longest_idle=0.1, first_pause=0.1)
+    queue = Heard(rig.database)
+    worker = Worker(
+        {JobKind.BACKFILL: rig.copy_work(queue=queue)}, queue, uuid4(), bell=rig.bell, timing=slow
+    )
+    conductor = Conductor(
+        {JobKind.BACKFILL: rig.copy_steps()}, rig.jobs, uuid4(), bell=rig.bell, timing=slow
+    )
+    async with running(worker.run(), conductor.run()):
+        await rig.start()
+        job = await rig.ended()
+    assert (job.state, job.scanned, failures) == (JobState.DONE, 60, 0)
+    assert any("No space left on device; next try after" in (note or "") for note in said)
+
+
 async def test_an_answer_that_blames_the_request_fails_the_job(rig: Rig) -> None:
     """Waiting would not help; started again it goes on where it was."""
     moody = Moody(rig.source, [StoreAnswered(400, b"no such shard")])
@@ -286,7 +292,7 @@ async def test_an_answer_that_blames_the_request_fails_the_job(rig: Rig) -> None
         assert 0 < failed.scanned < 60
         assert (await rig.start()).id == failed.id
         assert (await rig.ended()).scanned == 60
-    await assert_equal(rig)
+    await assert_equal(rig.source, rig.target, rig.name)
 
 
 async def test_a_fault_of_ours_fails_the_job_and_not_the_worker(rig: Rig) -> None:
@@ -368,7 +374,7 @@ async def test_many_ranges_and_a_source_that_draws_no_samples(
         await rig.start()
         job = await rig.ended()
     assert (job.state, job.ranges, job.scanned) == (JobState.DONE, 8, 60)
-    await assert_equal(rig)
+    await assert_equal(rig.source, rig.target, rig.name)
 
     class Old(Moody):
         async def query(self, collection: str, request: QueryRequest) -> list[Hit]:

@@ -12,9 +12,15 @@ from service.model.points import Page
 from service.model.qdrant import ScrollRequest
 from tests.backfill.fakes import Shelf, point
 
-EDGES = st.sampled_from([0, 1, 2**63, MAX_INTEGER_ID - 1, MAX_INTEGER_ID, f"{0:032x}", "f" * 32])
-ANY_ID = (st.integers(0, 12) | EDGES | st.integers(0, MAX_INTEGER_ID) | st.uuids().map(str)).map(
-    lambda each: each if isinstance(each, int) else str(decode_key(encode_key(each)))
+FIRST_UUID, LAST_UUID = (
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+)
+EDGES: st.SearchStrategy[PointId] = st.sampled_from(
+    [0, 1, 2**63, MAX_INTEGER_ID - 1, MAX_INTEGER_ID, FIRST_UUID, LAST_UUID]
+)
+ANY_ID: st.SearchStrategy[PointId] = (
+    st.integers(0, 12) | EDGES | st.integers(0, MAX_INTEGER_ID) | st.uuids().map(str)
 )
 IDS = st.sets(ANY_ID, max_size=12)
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=3)
@@ -59,7 +65,7 @@ def test_the_successor_is_the_next_possible_id(one: PointId, other: PointId) -> 
     """Nothing lies between, and what it is can be asked for."""
     key, following = encode_key(one), successor(encode_key(one))
     if following is None:
-        assert one == "ffffffff-ffff-ffff-ffff-ffffffffffff"
+        assert one == LAST_UUID
         return
     assert encode_key(decode_key(following)) == following
     assert key < following

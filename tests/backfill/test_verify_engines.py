@@ -3,21 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 import orjson
 import pytest
 
 import backfill.verify_steps
+from backfill.bell import Bell
+from backfill.conductor import Conductor
+from backfill.jobs import JobKind, JobState, Options
 from backfill.key_range import KeyRange
 from backfill.signature import Verdict, verdict
 from backfill.verify import Effort
+from backfill.worker import Worker
 from service.control.state import CollectionState
-from service.errors import StageError
+from service.errors import SourceUnavailable, StageError, StoreAnswered
 from service.model.ids import PointId, encode_key, sorted_keys
 from service.model.operations import ByIds, Delete, DeleteVectors, SetPayload, UpdateVectors, Upsert
-from service.model.points import Point, SparseVector, VectorValue
+from service.model.points import Hit, Page, Point, SparseVector, VectorValue
 from service.model.qdrant import (
     CreateCollection,
     Datatype,
@@ -25,6 +29,7 @@ from service.model.qdrant import (
     Modifier,
     MultiVectorComparator,
     MultiVectorConfig,
+    QueryRequest,
     ScrollRequest,
     SparseVectorParams,
     VectorParams,
@@ -37,6 +42,7 @@ from service.stores.postgres.intents import PostgresIntents
 from service.stores.postgres.store import PgStore
 from service.stores.qdrant.client import QdrantHttp
 from service.stores.qdrant.store import QdrantStore
+from tests.backfill.rig import QUICK
 from tests.backfill.verifying import NoPace, Verifier
 from tests.service.stores.postgres.staged import current, intent_of, registered
 
@@ -225,6 +231,34 @@ async def test_ranges_are_shared_out_and_chain(
     assert many["digest"] == one["digest"]
 
 
+class Unsampled(QdrantStore):
+    """A source without random samples, as an old Qdrant is."""
+
+    async def query(self, collection: str, request: QueryRequest) -> list[Hit]:
+        """Refuse."""
+        raise StoreAnswered(400, b"{}")
+
+
+@pytest.mark.parametrize(("sorted_keys_at_most", "ranges"), [(5_000_000, 7), (10, 1)])
+async def test_ranges_are_drawn_from_the_store_that_can(
+    rig: Rig,
+    qdrant_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    sorted_keys_at_most: int,
+    ranges: int,
+) -> None:
+    """A store that cannot draw leaves it to the other one; without any sample there is one range."""
+    monkeypatch.setattr(backfill.verify_steps, "_POINTS_PER_RANGE", 9)
+    monkeypatch.setattr(backfill.verify_steps, "_MOST_SORTED", sorted_keys_at_most)
+    async with QdrantHttp(qdrant_url) as http:
+        verifier = Verifier(Unsampled(http), rig.database)
+        result = await verifier.run(rig.name)
+        document = await verifier.document(rig.name)
+    assert (result["clean"], result["compared"]) == (True, POINTS)
+    assert isinstance(document["ranges"], list)
+    assert len(document["ranges"]) == ranges
+
+
 async def test_a_range_that_is_lost_is_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A receipt over ranges that leave something out is not clean, whatever they found."""
     gap = [KeyRange(None, encode_key(11)), KeyRange(encode_key(13), None)]
@@ -390,3 +424,54 @@ async def test_stores_that_are_no_longer_both_written_are_not_judged(rig: Rig) -
 async def _bring(rig: Rig, stage: Stage) -> None:
     if stage is not Stage.DUALWRITE:
         await rig.control.publish(await rig.state(), stage, 100, actor="test", token=None)
+
+
+class Failing(QdrantStore):
+    """A source that goes away for some of the reads."""
+
+    failures = 3
+
+    async def scroll(self, collection: str, request: ScrollRequest) -> Page:
+        """Fail every other time."""
+        if self.failures and request.offset is not None:
+            self.failures -= 1
+            reason = "is restarting"
+            raise SourceUnavailable(reason, may_have_applied=False)
+        return await super().scroll(collection, request)
+
+
+async def test_it_runs_under_a_conductor_and_workers_and_waits_for_a_store(
+    rig: Rig, qdrant_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in production: an outage is waited for, and the job ends with the receipt's summary."""
+    monkeypatch.setattr(backfill.verify_steps, "_POINTS_PER_RANGE", 20)
+    async with QdrantHttp(qdrant_url) as http:
+        verifier = Verifier(Failing(http), rig.database)
+        bell, owner = Bell(), uuid4()
+        conductor = Conductor(
+            {JobKind.VERIFY: verifier.steps}, verifier.queue, owner, bell=bell, timing=QUICK
+        )
+        worker = Worker(
+            {JobKind.VERIFY: verifier.work},
+            verifier.ranges,
+            owner,
+            concurrency=2,
+            bell=bell,
+            timing=QUICK,
+        )
+        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(worker.run()), tasks.create_task(conductor.run())]
+            job = await verifier.queue.start(JobKind.VERIFY, rig.name, Options())
+            bell.ring()
+            while job.state.is_open:
+                await asyncio.sleep(0.02)
+                found = await verifier.queue.latest(JobKind.VERIFY, rig.name)
+                assert found is not None
+                job = found
+            for each in running:
+                each.cancel()
+    assert (job.state, job.error) == (JobState.DONE, None)
+    assert job.result is not None
+    assert (job.result["clean"], job.result["compared"]) == (True, POINTS)
+    assert job.result["receipt"] == str(job.id)
+    assert (job.scanned, job.total, job.ranges) == (POINTS, POINTS, 3)

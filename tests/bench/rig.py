@@ -129,6 +129,7 @@ async def started(directory: Path) -> AsyncIterator[Rig]:
             "VECFERRY_CONTROL_PORT": str(control_port),
             "VECFERRY_DATA_DIR": str(directory / "vecferry"),
             "VECFERRY_SHADOW_SAMPLE_RATE": "0",
+            "VECFERRY_VERIFY_POINTS_PER_SECOND": "0",
             # The index is a step after the copy; the peer of the backfill builds none either.
             "VECFERRY_INDEX_MIN_ROWS": "100000000",
         }

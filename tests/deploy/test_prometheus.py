@@ -7,7 +7,15 @@ import subprocess
 import pytest
 from prometheus_client import CollectorRegistry
 
-from backfill.metrics import BackfillMetrics
+from backfill.jobs import JobState
+from backfill.metrics import (
+    BackfillMetrics,
+    ContinuousMetrics,
+    JobGauges,
+    QuarantineMetrics,
+    QuarantineState,
+    ThrottleMetrics,
+)
 from service.config import Settings
 from service.errors import Refusal
 from service.metrics import ProxyMetrics
@@ -38,7 +46,15 @@ def test_targets_are_services_of_the_compose_file() -> None:
 def _exposed() -> set[str]:
     """Return the names of our samples, as they are scraped."""
     registry = CollectorRegistry()
-    for metrics in (ProxyMetrics, ShadowMetrics, BackfillMetrics):
+    for metrics in (
+        ProxyMetrics,
+        ShadowMetrics,
+        BackfillMetrics,
+        ContinuousMetrics,
+        QuarantineMetrics,
+        JobGauges,
+        ThrottleMetrics,
+    ):
         metrics(registry)
     names = set()
     for family in registry.collect():
@@ -82,7 +98,11 @@ def test_the_dashboards_panels_have_places_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     ("label", "known"),
-    [("state", {*LineState, *Circuit}), ("behind", set(Side)), ("reason", set(Refusal))],
+    [
+        ("state", {*LineState, *Circuit, *QuarantineState, *JobState}),
+        ("behind", set(Side)),
+        ("reason", set(Refusal)),
+    ],
 )
 def test_label_values_exist(label: str, known: set[str]) -> None:
     """A misspelt value would match nothing."""

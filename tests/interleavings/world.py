@@ -203,7 +203,7 @@ class World:
         return False
 
     async def _copy_page(self, number: int) -> None:
-        """backfill/run.py: read a page, then insert what is missing; from the beginning when a store fails."""
+        """backfill/copying.py: read a page, then insert what is missing; from the beginning when a store fails."""
         while not self._is_copied:
             try:
                 found = await self.qdrant.read(sorted(self.qdrant.points, key=str))

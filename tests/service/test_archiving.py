@@ -2,86 +2,33 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 
-from backfill.archive.export import Export, Exported, ExportOptions
-from backfill.archive.importing import Import, Imported, ImportOptions
+from backfill.archive.export import Export, ExportOptions
 from backfill.archive.side import Side
 from service import archiving
-from service.archiving import Opened
 from service.config import Settings, load
-from service.errors import ArchiveError, CollectionNotFound, ConfigurationError, StageError
-from service.model.operations import ByIds, CreateIndex, CreateVector, Delete, SetPayload, Upsert
+from service.errors import ArchiveError, CollectionNotFound, ConfigurationError
+from service.model.operations import ByIds, CreateIndex, CreateVector, Delete, Upsert
 from service.model.points import Point
 from service.model.qdrant import (
+    AliasOperations,
     ChangeAliasesOperation,
-    CountRequest,
+    CreateCollection,
+    Datatype,
     DenseVectorNameConfig,
     Distance,
-    ScrollRequest,
+    VectorParams,
 )
-from service.ports import VectorStore
 from tests.backfill.archive.points import CONFIG, exact, fixed, stored_points
-from tests.contract.samples import one
-
-SIDES = [Side.SOURCE, Side.TARGET]
-
-
-@dataclass(frozen=True)
-class Rig:
-    """Both stores, as the commands open them."""
-
-    settings: Settings
-    directory: Path
-    name: str
-
-    @asynccontextmanager
-    async def open(self, side: Side) -> AsyncIterator[Opened]:
-        async with archiving.opened(self.settings, side, url=None, writes=True) as store:
-            yield store
-
-    async def export(self, side: Side, **options: object) -> Exported:
-        """Export with small files."""
-        chosen = ExportOptions(**{"rows_per_file": 7, **options})  # type: ignore[arg-type]  # options
-        async with self.open(side) as store:
-            exporting = Export(store.store, store.describe, store.origin, chosen)
-            return await exporting.run(self.name, self.directory, lambda _done, _total: None)
-
-    async def imported(self, side: Side, *, name: str | None = None, **options: object) -> Imported:
-        """Import and verify."""
-        chosen = ImportOptions(**{"verify": True, **options})  # type: ignore[arg-type]  # options
-        async with self.open(side) as store:
-            importing = Import(store.into(name or self.name), chosen)
-            return await importing.run(self.directory, self.directory, lambda _done, _total: None)
-
-    async def fill(self, side: Side, given: Sequence[Point], name: str | None = None) -> None:
-        """Make the collection with these points."""
-        async with self.open(side) as store:
-            await store.store.create_collection(name or self.name, CONFIG)
-            if given:
-                await store.store.apply(name or self.name, Upsert(given), wait=True)
-
-    async def drop(self, side: Side) -> None:
-        async with self.open(side) as store:
-            await store.store.delete_collection(self.name)
-
-    async def contents(self, side: Side, name: str | None = None) -> list[Point]:
-        """Return all points of the collection."""
-        async with self.open(side) as store:
-            return await _contents(store.store, name or self.name)
-
-
-async def _contents(store: VectorStore, name: str) -> list[Point]:
-    request = ScrollRequest(limit=10_000, with_payload=True, with_vector=True)
-    page = await store.scroll(name, request)
-    return [Point(each.id, each.vectors or {}, each.payload or {}) for each in page.records]
+from tests.service.archives import SIDES, Rig
 
 
 @pytest.fixture
@@ -127,6 +74,37 @@ async def test_from_qdrant_to_qdrant_all_is_exact(rig: Rig) -> None:
     await rig.drop(Side.SOURCE)
     assert (await rig.imported(Side.SOURCE)).is_clean
     assert [exact(e) for e in await rig.contents(Side.SOURCE)] == [exact(e) for e in fixed(60)]
+
+
+@pytest.mark.parametrize("end", SIDES)
+async def test_normalised_and_narrow_vectors_verify(rig: Rig, end: Side) -> None:
+    """What a store makes of its own normalised, halved or cut vectors is equal to them."""
+    rng = np.random.default_rng(11)
+    config = CreateCollection(
+        vectors={
+            "cosine": VectorParams(size=8, distance=Distance.COSINE),
+            "half": VectorParams(size=8, distance=Distance.COSINE, datatype=Datatype.FLOAT16),
+            "bytes": VectorParams(size=3, distance=Distance.DOT, datatype=Datatype.UINT8),
+        }
+    )
+    given_points = [
+        Point(n, {"cosine": rng.random(8, np.float32), "half": rng.random(8, np.float32),
+                  "bytes": np.floor(rng.random(3, np.float32) * 255)}, {})
+        for n in range(40)
+    ]  # fmt: skip
+    async with rig.open(Side.SOURCE) as store:
+        await store.store.create_collection(rig.name, config)
+        await store.store.apply(rig.name, Upsert(given_points), wait=True)
+    before = {each.id: each.vectors for each in await rig.contents(Side.SOURCE)}
+    await rig.export(Side.SOURCE)
+    await rig.drop(Side.SOURCE)
+    imported = await rig.imported(end)
+    assert imported.is_clean, imported
+    for point in await rig.contents(end):
+        for name in ("cosine", "bytes"):
+            assert np.array_equal(
+                np.asarray(point.vectors[name]), np.asarray(before[point.id][name])
+            )
 
 
 @settings(max_examples=6, phases=[Phase.explicit, Phase.generate])
@@ -184,7 +162,7 @@ async def test_what_a_collection_is_goes_too(rig: Rig) -> None:
         assert dict(before.payload_schema) == {"n": "integer"}
 
 
-def _alias(alias: str, name: str) -> list[object]:
+def _alias(alias: str, name: str) -> list[AliasOperations]:
     action = {"create_alias": {"alias_name": alias, "collection_name": name}}
     return list(ChangeAliasesOperation.model_validate({"actions": [action]}).actions)
 
@@ -273,137 +251,6 @@ async def test_two_exports_do_not_share_a_directory(rig: Rig) -> None:
             rig.name, rig.directory, lambda d, t: tried.append(tasks.create_task(second(d, t)))
         )
     assert tried
-
-
-def _flip(path: Path, at: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[at] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("at", [0, 100, -1])
-async def test_a_changed_byte_is_found_before_anything_is_written(rig: Rig, at: int) -> None:
-    """The error names the file, and the collection is not even made."""
-    await rig.fill(Side.SOURCE, fixed(30))
-    await rig.export(Side.SOURCE)
-    _flip(rig.directory / "points-000003.parquet", at)
-    with pytest.raises(ArchiveError, match=r"points-000003\.parquet is damaged: its sha256 is"):
-        await rig.imported(Side.TARGET)
-    async with rig.open(Side.TARGET) as store:
-        assert not await store.store.has_collection(rig.name)
-
-
-async def test_a_file_that_is_short_or_gone_is_named(rig: Rig) -> None:
-    """Both before anything is written."""
-    await rig.fill(Side.SOURCE, fixed(30))
-    await rig.export(Side.SOURCE)
-    path = rig.directory / "points-000002.parquet"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ArchiveError, match=r"points-000002\.parquet is damaged: it has \d+ bytes"):
-        await rig.imported(Side.TARGET)
-    path.unlink()
-    with pytest.raises(ArchiveError, match=r"cannot read .*points-000002\.parquet: No such file"):
-        await rig.imported(Side.TARGET)
-
-
-async def test_an_unfinished_export_is_not_imported(rig: Rig) -> None:
-    """It says how to finish it."""
-    await rig.fill(Side.SOURCE, fixed(3))
-    done = (await rig.export(Side.SOURCE)).manifest
-    replace(done, complete=False).save(rig.directory)
-    with pytest.raises(ArchiveError, match="is not complete: run the same"):
-        await rig.imported(Side.TARGET)
-
-
-async def test_another_configuration_is_refused(rig: Rig) -> None:
-    """With the field and both values; nothing is written."""
-    await rig.fill(Side.SOURCE, fixed(3))
-    await rig.export(Side.SOURCE)
-    async with rig.open(Side.TARGET) as store:
-        await store.store.create_collection(rig.name, one(size=3, distance=Distance.COSINE))
-        with pytest.raises(
-            ArchiveError, match=r"vectors\.distance is Cosine, in the export it is Dot"
-        ):
-            await rig.imported(Side.TARGET)
-        assert await store.store.count(rig.name, CountRequest()) == 0
-
-
-async def test_refused_points_are_named_and_the_others_written(rig: Rig) -> None:
-    """Postgres has no NUL: the import goes on without these points, counts the rest and is not clean."""
-    await rig.fill(Side.SOURCE, fixed(40))
-    bad = (fixed(40)[3].id, fixed(40)[17].id)
-    async with rig.open(Side.SOURCE) as store:
-        await store.store.apply(rig.name, SetPayload(ByIds(bad), {"s": "\0"}), wait=True)
-    await rig.export(Side.SOURCE)
-    imported = await rig.imported(Side.TARGET)
-    assert not imported.is_clean
-    assert {each.id for each in imported.refused} == set(bad)
-    assert all("unsupported Unicode escape" in each.reason for each in imported.refused)
-    assert (imported.written, imported.counted, imported.mismatches) == (38, 38, [])
-    assert len(imported.refusals.read_text().splitlines()) == 2
-
-
-async def test_points_that_differ_afterwards_are_found(rig: Rig) -> None:
-    """A count alone would not see it."""
-    await rig.fill(Side.SOURCE, fixed(20))
-    await rig.export(Side.SOURCE)
-    await rig.fill(Side.TARGET, [Point(999, {}, {})])
-    changed = fixed(20)[4].id
-
-    async with rig.open(Side.TARGET) as store:
-
-        class Forgetful(type(store.store)):  # type: ignore[misc]  # the store's own class
-            """Loses a change."""
-
-            async def apply(self, collection: str, operation: object, *, wait: bool) -> object:
-                result = await super().apply(collection, operation, wait=wait)
-                if isinstance(operation, Upsert):
-                    change = SetPayload(ByIds((changed,)), {"n": -1})
-                    await super().apply(collection, change, wait=True)
-                return result
-
-        store.store.__class__ = Forgetful
-        importing = Import(store.into(rig.name), ImportOptions(verify=True))
-        imported = await importing.run(rig.directory, rig.directory, lambda _d, _t: None)
-    assert [(each.id, each.kinds) for each in imported.mismatches or ()] == [
-        (changed, ("payload",))
-    ]
-    assert not imported.is_clean
-
-
-async def test_an_import_goes_on_where_it_was(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ended after any batch, it writes the rest only; a collection that was dropped meanwhile gets all of it."""
-    await rig.fill(Side.SOURCE, fixed(60))
-    await rig.export(Side.SOURCE)
-    await _interrupted(rig, after=3)
-    seen: list[int] = []
-    async with rig.open(Side.TARGET) as store:
-        importing = Import(store.into(rig.name), ImportOptions(verify=True))
-        imported = await importing.run(rig.directory, rig.directory, lambda d, _t: seen.append(d))
-    assert imported.is_clean
-    assert (imported.written, imported.counted, seen[0]) == (60, 60, 28)
-    assert not list(rig.directory.glob("import-*.json"))
-    await rig.drop(Side.TARGET)
-    await _interrupted(rig, after=3)
-    await rig.drop(Side.TARGET)
-    imported = await rig.imported(Side.TARGET)
-    assert (imported.is_clean, imported.counted) == (True, 60)
-
-
-async def _interrupted(rig: Rig, *, after: int) -> None:
-    class Stop(Exception):
-        pass
-
-    seen: list[int] = []
-
-    def stop(done: int, _total: int | None) -> None:
-        seen.append(done)
-        if len(seen) == after:
-            raise Stop
-
-    async with rig.open(Side.TARGET) as store:
-        with pytest.raises(Stop):
-            await Import(store.into(rig.name)).run(rig.directory, rig.directory, stop)
 
 
 async def test_without_an_address_the_way_is_through_the_proxy(rig: Rig) -> None:

@@ -1,10 +1,15 @@
 """The percentile of what clients waited lately."""
 
+import asyncio
 import random
+from pathlib import Path
 
 import pytest
 
+from service.config import load
+from service.stores.postgres.database import Database
 from service.waits import LEAST_REQUESTS, WINDOW_SECONDS, RecentWaits
+from tests.service.wired import wired
 
 
 def test_few_requests_say_nothing() -> None:
@@ -51,3 +56,21 @@ def test_what_was_long_ago_is_forgotten() -> None:
         waits.saw(0.01, at=2 * WINDOW_SECONDS + 1)
     assert waits.p99_ms(at=2 * WINDOW_SECONDS + 1) == pytest.approx(10, rel=0.1)
     assert waits.p99_ms(at=99.0) is None
+
+
+async def test_an_instance_says_it_with_its_heartbeat(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Requests through the proxy show in the instance's row; its own health checks do not."""
+    query = "SELECT client_p99_ms FROM vecferry.instances"
+    settings = load(database_url=database_url, data_dir=tmp_path, qdrant_url="http://127.0.0.1:9")
+    async with wired(settings) as here, asyncio.timeout(20), database.connection() as connection:
+        for _ in range(LEAST_REQUESTS):
+            await here.client.get("/livez")
+        await asyncio.sleep(1.2)
+        assert await connection.fetchval(query) is None
+        for _ in range(LEAST_REQUESTS):
+            await here.client.get("/collections/c/points/1")
+        while (found := await connection.fetchval(query)) is None:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+    assert 0 < found < 20_000

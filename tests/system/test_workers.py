@@ -157,8 +157,16 @@ def test_a_stopped_worker_gives_its_range_back(
     with proxy(tmp_path, qdrant=qdrant_url, database=database, workers="0") as running:
         running.to_stage(collection, "dualwrite")
         running.control.start("backfill", collection, {"points_per_second": 50, "page_bytes": 1024})
+        ending = Child(("backfill", collection), running.settings, tmp_path / "backfill.log")
+        ending.start()
         with _worker(tmp_path, "one", running, "--metrics-port", str(port)) as child:
             until(lambda: _job(running, collection)["workers"] == 1, "a worker")
+            until(lambda: "points/s" in ending.log.read_text(), "a line of progress")
+            ending.send(signal.SIGINT)
+            assert ending.process is not None
+            assert ending.process.wait(10) == 130
+            assert f"follow it with `vecferry jobs watch {collection}`" in ending.log.read_text()
+            assert _job(running, collection)["phase"] == "running"
             assert answers(f"http://127.0.0.1:{port}/readyz")
             told = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5.0).text
             assert "vecferry_backfill_points_scanned_total" in told

@@ -1,4 +1,4 @@
-"""What a collection would be here: its statements, made by the code that runs them, its size, and what to know of it."""
+"""What a collection would be here: its statements, made by the code that runs them, its size, and what to know."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

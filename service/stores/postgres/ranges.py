@@ -53,10 +53,11 @@ _HOLD = """
     FROM vecferry.collections c WHERE c.id = $1 FOR KEY SHARE OF c
 """
 
+# Who has done the last page of a range may still have to wait, for the sake of the rate of all.
 _RENEW = f"""
     WITH renewed AS (
         UPDATE vecferry.job_ranges SET heard_at = clock_timestamp(), note = $5
-        WHERE job = $1 AND number = $2 AND attempt = $3 AND owner = $4 AND NOT done RETURNING job
+        WHERE job = $1 AND number = $2 AND attempt = $3 AND (owner = $4 OR done) RETURNING job
     )
     SELECT j.options, j.state AS job_state, {WORKERS} AS workers
     FROM renewed JOIN vecferry.jobs j ON j.id = renewed.job

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -39,16 +40,10 @@ def _through_a_file(path: Path, given: list[Point]) -> list[Point]:
 @given(given=points())
 def test_a_batch_and_back(given: list[Point]) -> None:
     """Every id, payload and vector is the same to the bit; what is absent stays absent."""
-    table = encode(given, LAYOUT, SCHEMA)
-    assert [exact(each) for each in decode(_table(table), LAYOUT)] == [
+    batch = encode(given, LAYOUT, SCHEMA)
+    assert [exact(each) for each in decode(pa.Table.from_batches([batch]), LAYOUT)] == [
         exact(each) for each in given
     ]
-
-
-def _table(batch: object) -> object:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return pa.Table.from_batches([batch])
 
 
 @given(given=points())
@@ -92,7 +87,7 @@ def test_the_columns_have_the_documented_types() -> None:
 def test_a_vector_that_has_no_column_is_an_error(name: str, vector: object) -> None:
     """A collection that changed under the export must not lose what was added."""
     point = Point(7, {name: vector}, {})  # type: ignore[dict-item]  # both kinds
-    with pytest.raises(ArchiveError, match="point 7: `vector.*does not fit"):
+    with pytest.raises(ArchiveError, match=r"point 7: `vector.*does not fit"):
         encode([point], LAYOUT, SCHEMA)
 
 

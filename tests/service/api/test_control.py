@@ -223,3 +223,14 @@ async def test_a_job_is_followed_tuned_and_ended(api: httpx.AsyncClient) -> None
     assert followed["job"]["state"] == followed["progress"]["state"] == "cancelled"
     refused = await api.patch(JOB, json={"paused": False})
     assert refused.json()["detail"] == "the backfill of `a b` is cancelled"
+
+
+async def test_an_exact_name_wins_over_a_pattern(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    """A name with brackets can be asked for; it is a pattern only where no collection has it."""
+    for name in ("a1", "a[1]"):
+        await PostgresControl(database).arm(name, CONFIG, actor="test", is_new=True)
+    for pattern, found in (("a[1]", ["a[1]"]), ("a[0-9]", ["a1"]), ("a?", ["a1"])):
+        answer = await api.get("/v1/control/collections", params={"pattern": pattern})
+        assert answer.json() == found

@@ -1,89 +1,14 @@
 """The commands against a real control API on a loopback port, between a real Qdrant engine and a real Postgres."""
 
-import asyncio
-import io
 import json
-import sys
-from collections.abc import AsyncIterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
-from structlog.testing import capture_logs
 
-from service.cli import app
-from service.config import load
-from tests.service.wired import listening, wired
-
-POINTS = [{"id": number, "vector": [float(number), 1.0]} for number in range(1, 6)]
+from tests.service.cli.commands import vecferry
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a command ended and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-
-def _run(*arguments: str) -> Ran:
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    before, sys.argv = sys.argv, ["vecferry", *arguments]
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            app.main()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        sys.argv = before
-    return Ran(code, out.getvalue(), err.getvalue())
-
-
-async def vecferry(*arguments: str) -> Ran:
-    """Run a command in a thread, so that the control API can answer it."""
-    return await asyncio.to_thread(_run, *arguments)
-
-
-@pytest.fixture
-async def collection(qdrant_url: str, collection_name: str) -> str:
-    """A collection on the source with five points."""
-    async with httpx.AsyncClient(base_url=f"{qdrant_url}/collections", timeout=30.0) as client:
-        await client.put(f"/{collection_name}", json={"vectors": {"size": 2, "distance": "Dot"}})
-        await client.put(f"/{collection_name}/points?wait=true", json={"points": POINTS})
-    return collection_name
-
-
-@pytest.fixture
-async def other_collection(qdrant_url: str, collection: str) -> str:
-    """An empty collection on the source whose name begins with the first one's."""
-    name = f"{collection}_other"
-    async with httpx.AsyncClient(base_url=f"{qdrant_url}/collections", timeout=30.0) as client:
-        await client.put(f"/{name}", json={"vectors": {"size": 2, "distance": "Dot"}})
-    return name
-
-
-@pytest.fixture
-async def _serving(
-    qdrant_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[None]:
-    """An instance whose control API the commands find by the environment."""
-    settings = load(
-        qdrant_url=qdrant_url,
-        database_url=database_url,
-        data_dir=tmp_path,
-        grace_seconds=0.5,  # what differs is looked at again after it
-    )
-    with capture_logs():  # a command's output is its own: what runs beside it here logs elsewhere
-        async with wired(settings) as here, listening(here.instance.control) as (_, port):
-            monkeypatch.setenv("VECFERRY_DATA_DIR", str(tmp_path))
-            monkeypatch.setenv("VECFERRY_CONTROL_PORT", str(port))
-            yield
-
-
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 async def test_a_migration_from_the_command_line(collection: str) -> None:
     """Mirror, copy, compare, shadow: each command waits for its end, says what it did, and exits 0."""
     ran = await vecferry("stage", "set", collection, "dualwrite")
@@ -110,7 +35,7 @@ async def test_a_migration_from_the_command_line(collection: str) -> None:
     assert "done 5/5" in table
 
 
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 async def test_a_gate_that_is_shut_is_an_error(collection: str) -> None:
     """The reason stands on standard error with the collection's name, and the status is 1."""
     await vecferry("stage", "set", collection, "dualwrite")
@@ -119,7 +44,7 @@ async def test_a_gate_that_is_shut_is_an_error(collection: str) -> None:
     assert ran.err.startswith(f"{collection}: `{collection}` has no complete backfill")
 
 
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 async def test_stores_that_differ_are_status_1(collection: str) -> None:
     """Before the backfill nothing is on the target: verify says how much and which ids, and fails."""
     await vecferry("stage", "set", collection, "dualwrite")
@@ -129,7 +54,7 @@ async def test_stores_that_differ_are_status_1(collection: str) -> None:
     assert ran.out.splitlines()[1:] == [f"  {number}: missing" for number in range(1, 6)]
 
 
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 @pytest.mark.parametrize("options", [("live", "--percent", "10"), ("ramp",)])
 async def test_a_percentage_belongs_to_ramp_alone(
     collection: str, options: tuple[str, ...]
@@ -140,7 +65,7 @@ async def test_a_percentage_belongs_to_ramp_alone(
     assert "--percent" in ran.err
 
 
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 @pytest.mark.parametrize(
     ("command", "done"),
     [("backfill", "5 points read, 5 copied"), ("verify", "equal: 5 ids compared")],
@@ -157,7 +82,7 @@ async def test_one_refused_collection_does_not_stop_the_others(
     assert f"{other_collection}: failed: `{other_collection}` is in stage off" in ran.err
 
 
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 async def test_json_says_why_there_is_no_receipt(collection: str) -> None:
     """A script reads the reason where the receipt would be."""
     ran = await vecferry("verify", collection, "--json")
@@ -165,7 +90,7 @@ async def test_json_says_why_there_is_no_receipt(collection: str) -> None:
     assert (ran.code, document["clean"], "stage off" in document["error"]) == (1, False, True)
 
 
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 @pytest.mark.parametrize("command", ["backfill", "verify"])
 async def test_a_job_that_is_refused_is_one_line(command: str, collection: str) -> None:
     """A collection in stage off is neither copied nor compared."""
@@ -174,14 +99,14 @@ async def test_a_job_that_is_refused_is_one_line(command: str, collection: str) 
     assert f"`{collection}` is in stage off" in ran.err
 
 
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 async def test_a_pattern_without_a_match_is_an_error() -> None:
     """Nothing to do is not success."""
     ran = await vecferry("stage", "set", "nothing-*", "dualwrite")
     assert (ran.code, ran.out, "nothing-*" in ran.err) == (1, "", True)
 
 
-@pytest.mark.usefixtures("_serving")
+@pytest.mark.usefixtures("serving")
 async def test_another_instances_key_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

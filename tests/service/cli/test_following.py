@@ -1,13 +1,15 @@
 """Long jobs as the command line follows them: what counts as an end, and what is printed until then."""
 
+import io
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from service.cli import following
 from service.cli.client import ControlClient
-from service.cli.following import Lines, follow, run
+from service.cli.following import Bars, Lines, follow, run
 from service.errors import StageError, VecferryError
 from tests.service.cli.shown import a_job
 
@@ -117,3 +119,19 @@ def test_lines_come_with_time_and_with_changes(capsys: pytest.CaptureFixture[str
         "docs: running, 4/100,000",
         "docs: paused, 5/100,000",
     ]
+
+
+def test_a_terminal_has_a_bar_per_job() -> None:
+    """It moves with the points; a total that is not known yet makes a bar without an end."""
+    bars = following.bars_on(
+        Console(force_terminal=True, width=80, file=(written := io.StringIO()))
+    )
+    with bars:
+        display = Bars(bars)
+        display.show(a_job(collection="docs", total=None))
+        display.show(a_job(collection="docs", scanned=50_000, note="target latency"))
+        display.show(a_job(collection="[odd]", scanned=1))
+    one, other = bars.tasks
+    assert (one.completed, one.total, other.description) == (50_000, 100_000, "[odd]")
+    assert "50,000 target latency" in written.getvalue()
+    assert "[odd]" in written.getvalue()

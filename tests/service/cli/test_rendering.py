@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.cli.rendering import duration, line
+from service.cli.rendering import beside_bar, duration, line
 from tests.service.cli.shown import a_job
 
 
@@ -14,8 +14,7 @@ from tests.service.cli.shown import a_job
                 scanned=12_000, points_per_second=4_210.4, average_points_per_second=3_900.0,
                 seconds_left=20.9, workers=2, ranges_done=1,
             ),
-            "running, 12,000/100,000 points (12%), 4,210 now, 3,900 overall points/s, 21 s left,"
-            " 2 workers, range 1/2",
+            "running, 12,000/100,000 points (12%), 4,210 now, 3,900 overall points/s, 21 s left, 2 workers, range 1/2",
         ),
         (
             a_job(note="target latency 412 ms > 250 ms"),
@@ -46,3 +45,16 @@ def test_a_line_says_how_far_how_fast_and_why_not(job: dict[str, object], told: 
 def test_a_duration_has_two_units(seconds: float, told: str) -> None:
     """Rounded once, so that no unit is full."""
     assert duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        (a_job(scanned=12_000, points_per_second=4_210.4, seconds_left=20.9), "12,000 4,210/s 21 s left"),
+        (a_job(phase="finishing", scanned=7, note="building indexes"), "finishing 7 building indexes"),
+        (a_job(phase="preparing", note="why"), "preparing 0 why"),
+    ],
+)  # fmt: skip
+def test_beside_a_bar_few_words_are_enough(job: dict[str, object], told: str) -> None:
+    """The share is the bar's."""
+    assert beside_bar(job) == told

@@ -17,6 +17,18 @@ CALM = {
 }  # fmt: skip
 
 
+def upkeep(**changes: object) -> dict[str, object]:
+    """Return what continuous verification and the quarantine have to say."""
+    calm: dict[str, object] = {"quarantine": {}, "continuous": None, "miscounted": []}
+    return {**calm, **changes}
+
+
+def found(store: str | None) -> dict[str, object]:
+    """Return a confirmed difference."""
+    last = {"collection": "docs", "id": 7, "kinds": ["payload"], "probably_changed": store}
+    return {"differing": 3, "last": [last]}
+
+
 def _told(monkeypatch: pytest.MonkeyPatch, **changes: object) -> str:
     class Control:
         def status(self) -> dict[str, object]:
@@ -42,6 +54,22 @@ def _told(monkeypatch: pytest.MonkeyPatch, **changes: object) -> str:
         ({"ledger_unread": {"source": "away"}}, "the hints could not be read: away"),
         ({"unsettled": {**UNSETTLED, "dead": 2}}, "2 dead letter(s)"),
         ({"unsettled": {**UNSETTLED, "hint": 7}}, "7 hint(s) wait in Qdrant"),
+        (
+            {"upkeep": upkeep(quarantine={"docs": {"blocking": 2, "waived": 1}})},
+            "2 point(s) that Postgres cannot hold: see `vecferry quarantine list`",
+        ),
+        (
+            {"upkeep": upkeep(continuous=found("target"))},
+            "last docs/7 (target was probably changed): run `vecferry verify`",
+        ),
+        (
+            {"upkeep": upkeep(continuous=found(None))},
+            "last docs/7 (which store was changed is not known)",
+        ),
+        (
+            {"upkeep": upkeep(miscounted=[{"collection": "docs", "source": 9, "target": 8}])},
+            "docs has 9 points in Qdrant and 8 in Postgres, without a write in between",
+        ),
     ],
 )
 def test_what_is_out_of_order_is_said(

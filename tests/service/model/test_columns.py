@@ -1,8 +1,8 @@
-"""Records in columns."""
+"""Records and hits in columns."""
 
 import numpy as np
 
-from service.model.columns import RecordColumns
+from service.model.columns import HitColumns, RecordColumns
 from service.model.ids import PointId, decode_keys, encode_key
 
 A, B = np.array([1, 2], dtype=np.float32), np.array([3], dtype=np.float32)
@@ -17,6 +17,20 @@ def test_a_record_is_put_together_when_it_is_looked_at() -> None:
     assert columns[-1].vectors == {"b": B}
     assert [each.id for each in columns[1:]] == ["x"]
     assert [each.vectors for each in columns[1:]] == [{"b": B}]
+
+
+def test_a_hit_is_put_together_when_it_is_looked_at() -> None:
+    """As a record is, with its score and version."""
+    columns = HitColumns([1, "x"], [0.5, 0.25], [7, 8], [b'{"n": 1}', b"{}"], {"a": [A, None]})
+    assert len(columns) == 2
+    assert [(each.id, each.score, each.version, each.payload) for each in columns] == [
+        (1, 0.5, 7, {"n": 1}),
+        ("x", 0.25, 8, {}),
+    ]
+    assert [each.vectors for each in columns] == [{"a": A}, {}]
+    assert [(each.id, each.score, each.version) for each in columns[1:]] == [("x", 0.25, 8)]
+    [bare] = HitColumns([1], [0.5], [7])[:1]
+    assert (bare.payload, bare.vectors) == (None, None)
 
 
 def test_what_was_not_asked_for_is_none() -> None:

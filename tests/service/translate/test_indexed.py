@@ -1,6 +1,7 @@
 """Prefilters: true wherever their condition is, never NULL, and read from the index that they are made for."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model.qdrant import FieldCondition, Filter
+from service.model.qdrant import FieldCondition, Filter, GeoPoint
+from service.queries.haversine import haversine
 from service.translate.fields import field_sql
 from service.translate.indexed import is_served, prefilter
 from service.translate.rows import Row
@@ -169,6 +171,43 @@ def test_a_prefilter_drops_what_does_not_match(
     assert database.outcomes([drops], sql("false"), pre) == {(False, False)}
     assert is_served(Filter(must=[condition]), row)
     assert not is_served(Filter(must_not=[condition]), row)
+
+
+_LATITUDE = 1.81
+_NEARLY = haversine(GeoPoint(lon=0, lat=0), GeoPoint(lon=0, lat=_LATITUDE))
+
+
+@pytest.mark.parametrize(
+    ("schema", "test", "value"),
+    [
+        # Rounded to the bound as a double, though it is above.
+        ("float", {"range": {"lte": 2.0**53}}, 2**53 + 1),
+        ("float", {"range": {"gte": 2.0**53 + 4}}, 2**53 + 3),
+        # The circle's northernmost latitude is rounded to less than the point's, which is within the radius.
+        (
+            "geo",
+            {
+                "geo_radius": {
+                    "center": {"lon": 0, "lat": 0},
+                    "radius": math.nextafter(_NEARLY, math.inf),
+                }
+            },
+            {"lon": 0, "lat": _LATITUDE},
+        ),
+    ],
+    ids=str,
+)
+def test_a_prefilter_leaves_room_for_rounding(
+    database: Evaluating, schema: Any, test: dict[str, Any], value: Any
+) -> None:
+    """What the exact condition takes at its very border."""
+    condition = FieldCondition.model_validate({"key": "a", **test})
+    row = row_with("a", schema)
+    pre = prefilter(row, condition)
+    assert pre is not None
+    with patch("service.translate.fields.prefilter", return_value=None):
+        exact = field_sql(condition, row, "filter")
+    assert database.outcomes([{"a": value}], exact, pre) == {(True, True)}
 
 
 def test_alternatives_in_one_condition_have_no_prefilter(database: Evaluating) -> None:

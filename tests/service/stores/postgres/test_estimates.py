@@ -15,7 +15,7 @@ from service.model.qdrant import (
     Range,
     VectorParams,
 )
-from service.stores.postgres import catalog, estimates
+from service.stores.postgres import catalog
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.estimates import Estimates
 from service.stores.postgres.store import PgStore
@@ -70,7 +70,7 @@ async def test_more_is_sampled_where_the_choice_hangs_on_it(
         percents.append(statement.render()[1][-1])
         return [{"sampled": 1_000, "matching": int(1_000 * part)}]
 
-    monkeypatch.setattr(estimates.rows, "fetch", fetch)
+    monkeypatch.setattr("service.stores.postgres.estimates.rows.fetch", fetch)
     condition = filter_sql(_below(part * _POINTS), tables.row)
     share = await Estimates().share(conn, tables, condition)
     assert share.matching == part

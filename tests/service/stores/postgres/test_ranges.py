@@ -158,6 +158,17 @@ async def test_a_heartbeat_keeps_the_range_and_brings_the_orders(queue: Queue) -
     assert not (await queue.ranges.renew(claim, queue.owner, None)).goes_on
 
 
+async def test_who_has_done_a_range_may_wait_on(queue: Queue) -> None:
+    """The pause after its last page counts for the rate; it ends with the job's last range."""
+    await queue.running(10)
+    first, second = await queue.claim(), await queue.claim()
+    await queue.ranges.advance(first, to(None, 0))
+    assert (await queue.ranges.renew(first, queue.owner, "5 points/s")).goes_on
+    assert (await queue.latest()).workers == 1
+    await queue.ranges.advance(second, to(None, 0))
+    assert not (await queue.ranges.renew(first, queue.owner, None)).goes_on
+
+
 async def test_no_more_workers_than_the_operator_allows(queue: Queue) -> None:
     """Also when many ask at once; a place that is given back is taken again."""
     await queue.running(10, 20, 30, 40, options=Options(workers=2))

@@ -1,0 +1,280 @@
+"""Backfills that are killed again and again while clients write: nothing missing, nothing extra, nothing resurrected.
+
+Clients go through a real instance; the workers are of processes of their own, which come and go.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from backfill import splitting
+from backfill.copying import CopyWork
+from backfill.jobs import Claim, JobKind, JobState, Options, Orders
+from backfill.metrics import BackfillMetrics
+from backfill.page_size import PageLimits
+from backfill.queue import Advance, Refused
+from backfill.worker import Worker
+from service import keys
+from service.config import load
+from service.errors import StaleEpoch
+from service.model.ids import PointId
+from service.model.operations import Upsert
+from service.model.points import Point
+from service.model.qdrant import CreateCollection, Distance, VectorParams
+from service.stores.postgres.database import Database
+from service.stores.postgres.jobs import PostgresJobs
+from service.stores.postgres.ranges import PostgresRanges
+from service.stores.postgres.store import PgStore
+from service.stores.qdrant.client import QdrantHttp
+from service.stores.qdrant.store import QdrantStore
+from tests.backfill.equality import assert_equal
+from tests.backfill.rig import QUICK, AtOnce
+from tests.service.running import running
+from tests.service.wired import Wired, wired
+
+CONFIG = CreateCollection(vectors=VectorParams(size=2, distance=Distance.DOT))
+POOL = 120
+IDS: dict[str, list[PointId]] = {
+    "dense": list(range(POOL)),
+    "sparse": [number * number * 7_919 for number in range(POOL)],
+    "u64": [2**64 - 1 - number * 3 for number in range(POOL)],
+    "uuid": [str(UUID(int=random.Random(number).getrandbits(128))) for number in range(POOL)],
+}
+IDS["mixed"] = [IDS[kind][at] for at in range(POOL // 4) for kind in IDS]
+
+
+@dataclass(frozen=True)
+class Life:
+    """One round: so many workers, killed after so many pages; how they die."""
+
+    workers: int
+    concurrency: int
+    pages: int
+    is_clean: bool
+
+
+lives = st.builds(
+    Life,
+    workers=st.integers(1, 3),
+    concurrency=st.integers(1, 2),
+    pages=st.integers(1, 6),
+    is_clean=st.booleans(),
+)
+
+
+class Mortal(PostgresRanges):
+    """The queue of a process that dies after some pages: in the middle of the last one, which may still land later."""
+
+    def __init__(self, database: Database, life: Life) -> None:
+        super().__init__(database)
+        self._life = life
+        self._pages = 0
+        self.is_over = asyncio.Event()
+        self.late: list[tuple[Claim, Sequence[Point], Advance]] = []
+
+    async def insert_page(
+        self, claim: Claim, points: Sequence[Point], after: Advance, refused: Sequence[Refused] = ()
+    ) -> tuple[Claim, Orders]:
+        self._pages += 1
+        if self._pages > self._life.pages:
+            self.late.append((claim, points, after))
+            self.is_over.set()
+            await asyncio.Event().wait()
+        return await super().insert_page(claim, points, after, refused)
+
+    async def release(self, claim: Claim, owner: UUID) -> None:
+        if self._life.is_clean:
+            await super().release(claim, owner)
+
+    async def land(self) -> None:
+        """Let what the dead process had sent arrive now."""
+        for claim, points, after in self.late:
+            try:
+                await super().insert_page(claim, points, after)
+            except StaleEpoch:
+                continue
+
+
+@dataclass
+class World:
+    """One collection between a real engine and a real Postgres, with an instance in between."""
+
+    name: str
+    ids: list[PointId]
+    here: Wired
+    source: QdrantStore
+    database: Database
+
+    def worker(self, queue: PostgresRanges, concurrency: int) -> Worker:
+        """Return a worker with small pages."""
+        work = CopyWork(
+            self.source,
+            queue,
+            AtOnce(),
+            BackfillMetrics(CollectorRegistry()),
+            limits=PageLimits(points=5),
+        )
+        return Worker(
+            {JobKind.BACKFILL: work}, queue, uuid4(), concurrency=concurrency, timing=QUICK
+        )
+
+    async def live(self, life: Life) -> Mortal:
+        """Let workers live and die."""
+        queue = Mortal(self.database, life)
+        runs = [self.worker(queue, life.concurrency).run() for _ in range(life.workers)]
+        async with running(*runs):
+            async with asyncio.timeout(60):
+                while not queue.is_over.is_set() and await self.state() is not JobState.DONE:  # noqa: ASYNC110 - seen in the database only
+                    await asyncio.sleep(0.01)
+        if not life.is_clean:
+            async with self.database.connection() as connection:
+                await connection.execute(
+                    "UPDATE vecferry.job_ranges SET heard_at = heard_at - interval '1 hour'"
+                )
+        return queue
+
+    async def finish(self) -> None:
+        """Let two workers do the rest."""
+        runs = [self.worker(PostgresRanges(self.database), 2).run() for _ in range(2)]
+        async with running(*runs), asyncio.timeout(60):
+            while await self.state() is not JobState.DONE:  # noqa: ASYNC110 - seen in the database only
+                await asyncio.sleep(0.01)
+
+    async def state(self) -> JobState | None:
+        """Return how far the job is; a job that failed fails the test."""
+        job = await PostgresJobs(self.database).latest(JobKind.BACKFILL, self.name)
+        assert job is None or job.state is not JobState.FAILED, job
+        return None if job is None else job.state
+
+    async def settled(self) -> None:
+        """Return when every intent of the collection is settled."""
+        open_intents = (
+            "SELECT count(*) FROM vecferry.intents i JOIN vecferry.collections c ON c.id = i.generation"
+            " WHERE c.name = $1"
+        )
+        async with asyncio.timeout(60), self.database.connection() as connection:
+            while await connection.fetchval(open_intents, self.name):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+
+    async def write(self, seed: int, stop: asyncio.Event) -> None:
+        """Write at random until told to stop; the last write has ended then."""
+        draw = random.Random(seed)
+        while not stop.is_set():
+            ids = draw.sample(self.ids, draw.randint(1, 3))
+            path, body = self._change(draw, ids)
+            method = "PUT" if path == "" else "POST"
+            answer = await self.here.client.request(
+                method, f"/collections/{self.name}/points{path}?wait=true", json=body
+            )
+            assert answer.status_code in {200, 404, 503}, answer.text
+            await asyncio.sleep(draw.random() * 0.01)
+
+    def _change(self, draw: random.Random, ids: list[PointId]) -> tuple[str, dict[str, object]]:
+        number = draw.randrange(10)
+        match draw.randrange(5):
+            case 0:
+                points = [
+                    {"id": each, "vector": [number, 1.0], "payload": {"n": number, "by": "live"}}
+                    for each in ids
+                ]
+                return "", {"points": points}
+            case 1:
+                return "/payload", {"payload": {"touched": number}, "points": ids}
+            case 2:
+                filtered = {"must": [{"key": "n", "match": {"value": draw.randrange(40)}}]}
+                return "/delete", {"filter": filtered}
+            case _:
+                return "/delete", {"points": ids}
+
+
+@asynccontextmanager
+async def world(
+    qdrant_url: str, database_url: str, directory: Path, kind: str
+) -> AsyncIterator[World]:
+    """Fill the source behind the instance's back, mirror it, and ask for a backfill."""
+    name, ids = f"killed-{uuid4().hex}", IDS[kind]
+    options = load(
+        database_url=database_url,
+        qdrant_url=qdrant_url,
+        data_dir=directory,
+        workers=0,
+        # A busy machine is not what is tried here.
+        intent_budget_seconds=10.0,
+    )
+    database = await Database.open(database_url)
+    try:
+        async with QdrantHttp(qdrant_url) as http, wired(options) as here:
+            source = QdrantStore(http)
+            await source.create_collection(name, CONFIG)
+            points = [
+                Point(each, {"": np.array([at, 2.0], np.float32)}, {"n": at % 40})
+                for at, each in enumerate(ids)
+                if at % 4
+            ]
+            await source.apply(name, Upsert(points), wait=True)
+            await _mirror(here, directory, name)
+            await PostgresJobs(database).start(JobKind.BACKFILL, name, Options())
+            yield World(name, ids, here, source, database)
+            dropped = await here.client.delete(f"/collections/{name}")
+            assert dropped.status_code == 200, dropped.text
+    finally:
+        await database.close()
+
+
+async def _mirror(here: Wired, directory: Path, name: str) -> None:
+    headers = {"authorization": f"Bearer {keys.read(directory)}"}
+    transport = httpx.ASGITransport(here.instance.control)
+    async with httpx.AsyncClient(transport=transport, base_url="http://c") as operator:
+        answer = await operator.put(
+            f"/v1/control/collections/{name}/stage", json={"stage": "dualwrite"}, headers=headers
+        )
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("kind", IDS)
+@settings(
+    max_examples=2,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(rounds=st.lists(lives, min_size=1, max_size=5), seed=st.integers(0, 2**32))
+def test_killed_at_any_page_any_number_of_times(
+    qdrant_url: str,
+    module_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    rounds: list[Life],
+    seed: int,
+) -> None:
+    """With other workers each time, and pages of the dead that arrive late: both stores end equal."""
+    monkeypatch.setattr(splitting, "_POINTS_PER_RANGE", 15)
+
+    async def play() -> None:
+        async with world(qdrant_url, module_database_url, tmp_path, kind) as one:
+            stop = asyncio.Event()
+            async with asyncio.TaskGroup() as clients:
+                for client in range(2):
+                    clients.create_task(one.write(seed + client, stop))
+                dead = [await one.live(life) for life in rounds]
+                await one.finish()
+                for each in dead:
+                    await each.land()
+                stop.set()
+            await one.settled()
+            target = PgStore(one.database)
+            await assert_equal(one.source, target, one.name)
+
+    asyncio.run(play())
