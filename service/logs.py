@@ -5,11 +5,15 @@ Libraries that log by the standard library's way (asyncio, uvicorn) end in the s
 
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_TRACES = frozenset({"exc_info", "stack_info"})
+_stack = structlog.processors.StackInfoRenderer()
 
 
 def configure(*, level: str, output: str) -> None:
@@ -25,7 +29,7 @@ def configure(*, level: str, output: str) -> None:
     if as_json:
         shared.append(structlog.processors.format_exc_info)
         structlog.configure(
-            processors=[*shared, structlog.processors.JSONRenderer(serializer=_dumps)],
+            processors=[_line],
             wrapper_class=structlog.make_filtering_bound_logger(minimum),
             logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
             cache_logger_on_first_use=True,
@@ -53,6 +57,21 @@ def _adopt_standard_library(shared: list[Processor], last: Processor) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     # It writes a traceback of sixty lines for each connection it could not open; we say once that Postgres is away.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+
+
+def _line(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+    """Write a line in one go: a chain of steps, each of which looks for what it is there for, takes twice as long."""
+    structlog.contextvars.merge_contextvars(logger, method, event)
+    structlog.processors.add_log_level(logger, method, event)
+    event["timestamp"] = datetime.now(UTC)
+    if not _TRACES.isdisjoint(event):
+        event = _traced(logger, method, event)
+    return orjson.dumps(event, default=str, option=orjson.OPT_UTC_Z)
+
+
+def _traced(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    event = _stack(logger, method, event)
+    return structlog.processors.format_exc_info(logger, method, event)
 
 
 def _dumps(value: Any, **_options: Any) -> bytes:  # noqa: ANN401 - structlog's serializer hook

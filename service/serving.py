@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from service.config import PREFIX, Settings
 from service.errors import ConfigurationError
+from service.joined_writes import JoinedWrites
 from service.main import instance
 
 _log = structlog.get_logger(__name__)
@@ -77,7 +78,7 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
     return _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=JoinedWrites,
             lifespan="off",
             ws="none",
             access_log=False,

@@ -4,7 +4,7 @@ import re
 from os import urandom
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 HEADER = b"x-request-id"
 
@@ -34,8 +34,11 @@ class RequestIds:
                 message = {**message, "headers": [*kept, header]}
             await send(message)
 
-        with bound_contextvars(request_id=request_id.decode()):
+        bound = bind_contextvars(request_id=request_id.decode())
+        try:
             await self._app({**scope, "headers": [*others, header]}, receive, answer)
+        finally:
+            reset_contextvars(**bound)
 
 
 def _new() -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import cases, dual_writes, searches
+from tests.bench import backfills, cases, dual_writes, searches
 from tests.bench.measure import Row, measured
 from tests.bench.report import show, write
 from tests.bench.rig import BenchFailed, started
@@ -36,7 +36,7 @@ def main() -> int:
 async def _measure(wanted: list[str], console: Console) -> list[Row]:
     chosen = [
         case
-        for case in (*cases.CASES, *dual_writes.CASES, *searches.CASES)
+        for case in (*cases.CASES, *backfills.CASES, *dual_writes.CASES, *searches.CASES)
         if not wanted or any(f"{case.area} {case.name}".count(word) for word in wanted)
     ]
     with tempfile.TemporaryDirectory(prefix="vecferry-bench-") as name:

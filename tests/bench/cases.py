@@ -10,12 +10,10 @@ import orjson
 
 from tests.bench.data import points, query_body, unit_vectors, upsert_body
 from tests.bench.measure import Better, Case, Pair
-from tests.bench.peers import CopiedTables
 from tests.bench.rig import BenchFailed, Rig
 
 _SEARCHED_POINTS = 5_000
 _WRITTEN_POINTS = 2_000
-_FILLED_POINTS = 10_000
 
 
 @asynccontextmanager
@@ -50,22 +48,6 @@ async def _upsert(rig: Rig) -> AsyncIterator[Pair]:
     yield Pair(writing(rig.proxy, "bench_mirrored"), writing(rig.qdrant, "bench_plain"))
 
 
-@asynccontextmanager
-async def _backfill(rig: Rig) -> AsyncIterator[Pair]:
-    name = "bench_filled"
-    await rig.load(name, _FILLED_POINTS, seed=5)
-    await rig.vecferry("stage", "set", name, "dualwrite")
-
-    async def ours() -> float:
-        # Back to empty tables: leaving `off` starts a new copy.
-        await rig.vecferry("stage", "set", name, "off")
-        await rig.vecferry("stage", "set", name, "dualwrite")
-        return _FILLED_POINTS / await rig.job_seconds("backfill", name)
-
-    async with CopiedTables.open(rig, name, _FILLED_POINTS) as copied:
-        yield Pair(ours, copied.rows_per_second)
-
-
 CASES: tuple[Case[Rig], ...] = (
     Case(
         area="proxy",
@@ -86,16 +68,6 @@ CASES: tuple[Case[Rig], ...] = (
         goal=2.5,
         rounds=50,
         set_up=_upsert,
-    ),
-    Case(
-        area="backfill",
-        name=f"backfill of {_FILLED_POINTS:,} points",
-        peer_name="server-side binary COPY of the same rows",
-        unit="rows/s",
-        better=Better.HIGHER,
-        goal=0.05,
-        rounds=3,
-        set_up=_backfill,
     ),
 )
 

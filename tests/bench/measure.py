@@ -3,7 +3,7 @@
 Rule 1: ours and the peer are measured in turn (ours, peer, ours, peer …) in one run, so that
 whatever else the machine does meets both.
 Rule 2: a row holds medians over the rounds; the ratio is the quotient of the two medians in it.
-Rule 3: a warm-up round goes before the counted ones and leaves no trace in the figures.
+Rule 3: a warm-up round goes before the counted ones and leaves no trace in the figures, unless rounds are long.
 """
 
 from collections.abc import Awaitable, Callable
@@ -44,6 +44,8 @@ class Case(Generic[Rig]):
     goal: float
     rounds: int
     set_up: Callable[[Rig], AbstractAsyncContextManager[Pair]]
+    warms_up: bool = True
+    """Rounds of many seconds do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,18 @@ class Row:
 async def measured(case: Case[Rig], rig: Rig) -> Row:
     """Set the case up on the rig, run its rounds and return its row."""
     async with case.set_up(rig) as pair:
-        samples = await interleaved(pair, case.rounds)
+        samples = await interleaved(pair, case.rounds, warms_up=case.warms_up)
     return row(case, samples)
 
 
-async def interleaved(pair: Pair, rounds: int) -> list[tuple[float, float]]:
+async def interleaved(
+    pair: Pair, rounds: int, *, warms_up: bool = True
+) -> list[tuple[float, float]]:
     """Return (ours, peer) of every counted round."""
-    samples = [(await pair.ours(), await pair.peer()) for _ in range(rounds + 1)]
-    return samples[1:]
+    if warms_up:
+        await pair.ours()
+        await pair.peer()
+    return [(await pair.ours(), await pair.peer()) for _ in range(rounds)]
 
 
 def row(case: Case[Rig], samples: list[tuple[float, float]]) -> Row:

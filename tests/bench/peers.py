@@ -25,6 +25,15 @@ ORDER BY 1
 """
 
 
+async def tables_of(connection: Any, collection: str) -> list[str]:
+    """Return the names of a collection's tables, that of the points first."""
+    tables = [row[0] for row in await connection.fetch(_TABLES, collection)]
+    if not tables:
+        message = f"{collection} has no tables in the target"
+        raise BenchFailed(message)
+    return tables
+
+
 @dataclass(frozen=True, slots=True)
 class CopiedTables:
     """Copies a collection's tables by server-side binary COPY, as often as asked.
@@ -54,10 +63,7 @@ class CopiedTables:
 
     async def rows_per_second(self) -> float:
         """Copy every table of the collection from a file of its rows, one transaction per table."""
-        tables = [row[0] for row in await self.connection.fetch(_TABLES, self.collection)]
-        if not tables:
-            message = f"{self.collection} has no tables in the target"
-            raise BenchFailed(message)
+        tables = await tables_of(self.connection, self.collection)
         seconds = 0.0
         for at, table in enumerate(tables):
             seconds += await self._copy(table, self.folder / f"{at}.bin", self.points)

@@ -5,7 +5,7 @@ The engines are the embedded ones, started by the same commands an operator woul
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,10 @@ from tests.processes import (
 )
 
 _POLL_SECONDS = 0.01
+_LONGEST_POLL_SECONDS = 0.1
 _LOAD_BATCH = 500
+_SEED_POINTS = 10_000
+"""So many come from one seed: a collection of any size is made without holding it."""
 
 
 class BenchFailed(Exception):
@@ -49,10 +52,8 @@ class Rig:
     """What several cases use, by name; it ends with ``stack``."""
 
     def serving_megabytes(self) -> float:
-        """Return the resident memory of the proxy's process (Linux)."""
-        status = Path(f"/proc/{self.serving.process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        return int(line.split()[1]) / 1024
+        """Return the resident memory of the proxy's process."""
+        return megabytes(self.serving)
 
     async def send(self, method: str, url: str, body: bytes | None = None) -> bytes:
         """Send one JSON request and return the answer's body; anything but 200 ends the run."""
@@ -81,36 +82,63 @@ class Rig:
 
     async def job_seconds(self, kind: str, collection: str) -> float:
         """Run a long job over the control API and return how long it took, without the command's own start."""
-        key = (self.directory / "vecferry" / "operator.key").read_text().strip()
-        url = f"{self.control}/v1/control/collections/{collection}/{kind}"
-        headers = {"authorization": f"Bearer {key}"}
         began = time.perf_counter()
-        async with self.http.post(url, json={}, headers=headers) as answer:
-            answer.raise_for_status()
+        await self.start_job(kind, collection)
         while True:
-            async with self.http.get(url, headers=headers) as answer:
-                job = (await answer.json())["job"]
+            job = await self.job(kind, collection)
+            seconds = time.perf_counter() - began
             if job["state"] == "done":
-                return time.perf_counter() - began
+                return seconds
             if job["state"] == "failed":
                 message = f"{kind} of {collection}: {job['error']}"
                 raise BenchFailed(message)
-            await asyncio.sleep(_POLL_SECONDS)
+            # Answering takes the same process time from the job.
+            await asyncio.sleep(min(_POLL_SECONDS + seconds / 100, _LONGEST_POLL_SECONDS))
+
+    async def start_job(self, kind: str, collection: str) -> None:
+        """Start a long job over the control API."""
+        url, headers = self._job_address(kind, collection)
+        async with self.http.post(url, json={}, headers=headers) as answer:
+            answer.raise_for_status()
+
+    async def job(self, kind: str, collection: str) -> dict[str, Any]:
+        """Return what the control API says of the newest job."""
+        url, headers = self._job_address(kind, collection)
+        async with self.http.get(url, headers=headers) as answer:
+            answer.raise_for_status()
+            found: dict[str, Any] = (await answer.json())["job"]
+        return found
+
+    def _job_address(self, kind: str, collection: str) -> tuple[str, dict[str, str]]:
+        key = (self.directory / "vecferry" / "operator.key").read_text().strip()
+        url = f"{self.control}/v1/control/collections/{collection}/{kind}"
+        return url, {"authorization": f"Bearer {key}"}
 
     async def load(self, collection: str, count: int, *, seed: int) -> None:
         """Create a cosine collection with ``count`` points, written straight into Qdrant."""
         path = f"{self.qdrant}/collections/{collection}"
         size = b'{"vectors":{"size":%d,"distance":"Cosine"}}' % DIMENSIONS
         await self.send("PUT", path, size)
-        vectors = unit_vectors(count, seed=seed)
-        for first in range(0, count, _LOAD_BATCH):
-            batch = points(first, vectors[first : first + _LOAD_BATCH])
-            await self.send("PUT", f"{path}/points?wait=true", upsert_body(batch))
+        for first in range(0, count, _SEED_POINTS):
+            vectors = unit_vectors(min(_SEED_POINTS, count - first), seed=seed + first)
+            for at in range(0, len(vectors), _LOAD_BATCH):
+                batch = points(first + at, vectors[at : at + _LOAD_BATCH])
+                await self.send("PUT", f"{path}/points?wait=true", upsert_body(batch))
+
+
+def megabytes(child: Child) -> float:
+    """Return the resident memory of a process (Linux)."""
+    status = Path(f"/proc/{child.process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
 
 
 @asynccontextmanager
-async def started(directory: Path) -> AsyncIterator[Rig]:
-    """Start everything below ``directory``, yield when the proxy is ready, stop everything."""
+async def started(directory: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[Rig]:
+    """Start everything below ``directory``, yield when the proxy is ready, stop everything.
+
+    ``settings`` go before those that all cases share.
+    """
     qdrant_port, port, control_port = free_port(), free_port(), free_port()
     qdrant, proxy, control = (
         f"http://127.0.0.1:{number}" for number in (qdrant_port, port, control_port)
@@ -132,6 +160,7 @@ async def started(directory: Path) -> AsyncIterator[Rig]:
             "VECFERRY_VERIFY_POINTS_PER_SECOND": "0",
             # The index is a step after the copy; the peer of the backfill builds none either.
             "VECFERRY_INDEX_MIN_ROWS": "100000000",
+            **(settings or {}),
         }
         async with (
             running("serve", ["serve"], environment, directory) as serving,
