@@ -51,12 +51,12 @@ class ControlClient:
 
     def start(self, kind: str, name: str, body: Mapping[str, object]) -> dict[str, Any]:
         """Start a long job, ``backfill`` or ``verify``, and return it."""
-        found: dict[str, Any] = self._call("POST", _job(kind, name), body)
+        found: dict[str, Any] = self._call("POST", _of_collection(kind, name), body)
         return found
 
     def follow(self, kind: str, name: str) -> dict[str, Any]:
         """Return the newest long job of a collection and how far it is."""
-        found: dict[str, Any] = self._call("GET", _job(kind, name))
+        found: dict[str, Any] = self._call("GET", _of_collection(kind, name))
         return found
 
     def jobs(self, pattern: str, kind: str | None) -> list[dict[str, Any]]:
@@ -67,12 +67,12 @@ class ControlClient:
 
     def tune(self, kind: str, name: str, changes: Mapping[str, object]) -> dict[str, Any]:
         """Change the options of a running job; what is not named stays."""
-        found: dict[str, Any] = self._call("PATCH", _job(kind, name), changes)
+        found: dict[str, Any] = self._call("PATCH", _of_collection(kind, name), changes)
         return found
 
     def cancel(self, kind: str, name: str) -> dict[str, Any]:
         """End a job; what it wrote stays."""
-        found: dict[str, Any] = self._call("DELETE", _job(kind, name))
+        found: dict[str, Any] = self._call("DELETE", _of_collection(kind, name))
         return found
 
     def ledger(
@@ -116,7 +116,9 @@ class ControlClient:
 
     def waive(self, name: str, ids: Sequence[int | str]) -> int:
         """Accept that the target lacks these points; returns how many were not waived before."""
-        found: dict[str, int] = self._call("POST", _job("quarantine/waive", name), {"ids": ids})
+        found: dict[str, int] = self._call(
+            "POST", _of_collection("quarantine/waive", name), {"ids": ids}
+        )
         return found["waived"]
 
     def retry_quarantined(
@@ -124,17 +126,17 @@ class ControlClient:
     ) -> dict[str, Any]:
         """Try quarantined points again, those named or a page of all."""
         wanted = {"ids": ids, "after": after}
-        found: dict[str, Any] = self._call("POST", _job("quarantine/retry", name), wanted)
+        found: dict[str, Any] = self._call("POST", _of_collection("quarantine/retry", name), wanted)
         return found
 
     def repair(self, name: str, wanted: Mapping[str, object]) -> dict[str, Any]:
         """Look at a page of ids, repair them if that is wanted, and return what was found and done."""
-        found: dict[str, Any] = self._call("POST", _job("repair", name), wanted)
+        found: dict[str, Any] = self._call("POST", _of_collection("repair", name), wanted)
         return found
 
     def schema(self, name: str) -> dict[str, Any]:
         """Return what Postgres would make of a collection."""
-        found: dict[str, Any] = self._call("GET", _job("schema", name))
+        found: dict[str, Any] = self._call("GET", _of_collection("schema", name))
         return found
 
     def receipts(self, collection: str | None, limit: int) -> list[dict[str, Any]]:
@@ -172,8 +174,8 @@ class ControlClient:
             raise VecferryError(message) from None
 
 
-def _job(kind: str, name: str) -> str:
-    return f"/collections/{quote(name, safe='')}/{kind}"
+def _of_collection(what: str, name: str) -> str:
+    return f"/collections/{quote(name, safe='')}/{what}"
 
 
 def _query(values: Mapping[str, object]) -> str:

@@ -65,10 +65,10 @@ def decode_key(key: bytes) -> PointId:
 
 def decode_keys(keys: Sequence[bytes]) -> list[PointId]:
     """Return the ids of many keys; where all are integers it takes a tenth of the time."""
-    values = np.frombuffer(b"".join(keys), dtype=_INTEGER_KEY)
-    if values["kind"].any():
+    joined = b"".join(keys)
+    if joined[::KEY_BYTES].strip(_INTEGER):
         return [decode_key(key) for key in keys]
-    ids: list[PointId] = values["integer"].tolist()
+    ids: list[PointId] = np.frombuffer(joined, dtype=_INTEGER_KEY)["integer"].tolist()
     return ids
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from service.api.qdrant.kinds import BATCH_ROUTE, WRITE_ROUTES
@@ -47,6 +48,8 @@ _STORED = frozenset({"aliases", "cluster", "memory", "optimizations", "shards", 
 _READ_PREFIXES = ("points/query/", "points/search/", "points/recommend", "points/discover")
 _VECTORS = "vectors"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LONGEST_KNOWN = 200
+"""Characters of a path that is worth remembering: those of searches are short, and few."""
 _COLLECTION_KINDS = {"PUT": Kind.CREATE, "PATCH": Kind.UPDATE, "DELETE": Kind.DROP}
 
 
@@ -73,6 +76,15 @@ def classify(method: str, path: str) -> Call:
     However a path is spelt, a router in front of Qdrant or in it may read it as the plain one: a doubled slash or an
     encoded letter must not lead a write around the mirror.
     """
+    return _known(method, path) if len(path) <= _LONGEST_KNOWN else _classified(method, path)
+
+
+@lru_cache(maxsize=1024)
+def _known(method: str, path: str) -> Call:
+    return _classified(method, path)
+
+
+def _classified(method: str, path: str) -> Call:
     first, name, *rest = (*_segments(path), "", "")
     if first != "collections":
         return Call(Kind.SERVICE, method)

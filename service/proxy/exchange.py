@@ -103,12 +103,28 @@ class Exchange:
         """Read the whole body once. Raises ``BodyTooLarge``, ``Overloaded`` or ``ClientDisconnect``."""
         if self._body is None:
             self._hold(self._announced or 0)
-            collected = bytearray()
-            async for chunk in self.stream():
-                self._hold(len(collected) + len(chunk))
-                collected += chunk
-            self._body = bytes(collected)
+            piece, is_last = await self._piece()
+            self._hold(len(piece))
+            if not is_last:
+                piece = await self._rest(bytearray(piece))
+            self._body = piece
         return self._body
+
+    async def _rest(self, collected: bytearray) -> bytes:
+        is_last = False
+        while not is_last:
+            piece, is_last = await self._piece()
+            self._hold(len(collected) + len(piece))
+            collected += piece
+        return bytes(collected)
+
+    async def _piece(self) -> tuple[bytes, bool]:
+        """Receive a piece of the body and whether it is the last. Raises ``ClientDisconnect``."""
+        message = await self._receive()
+        if message["type"] != "http.request":
+            self.is_broken_off = True
+            raise ClientDisconnect
+        return message.get("body", b""), not message.get("more_body", False)
 
     def _hold(self, size: int) -> None:
         """Have room for so many bytes of the body, of which some may be taken already."""
@@ -128,15 +144,11 @@ class Exchange:
         if self._body is not None:
             yield self._body
             return
-        while True:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                self.is_broken_off = True
-                raise ClientDisconnect
-            if chunk := message.get("body", b""):
-                yield chunk
-            if not message.get("more_body", False):
-                return
+        is_last = False
+        while not is_last:
+            piece, is_last = await self._piece()
+            if piece:
+                yield piece
 
     def replay(self) -> Receive:
         """Return a ``receive`` that serves a body which was read already from its beginning."""

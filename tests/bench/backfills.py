@@ -1,4 +1,4 @@
-"""The cases of the backfill and the verification: against their own halves, the server, the naive script, each other."""
+"""The cases of backfill and verification: against their own halves, the server, the first script, each other."""
 
 import asyncio
 import sys

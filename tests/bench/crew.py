@@ -73,15 +73,13 @@ async def copied(rig: Rig, count: int, *, qdrant: str | None = None) -> list[See
     await rig.vecferry("stage", "set", NAME, "off")
     await rig.vecferry("stage", "set", NAME, "dualwrite")
     await rig.start_job("backfill", NAME)
-    while (await rig.job("backfill", NAME))["phase"] != "running":
-        await asyncio.sleep(_POLL_SECONDS)
+    await _past(rig, "preparing")
     async with workers(rig, count, qdrant or rig.qdrant) as children, asyncio.TaskGroup() as tasks:
         watching = [tasks.create_task(watch(child)) for child in children]
         seen = await _seen(rig, children[0])
         for task in watching:
             task.cancel()
-    while (await rig.job("backfill", NAME))["state"] == "running":
-        await asyncio.sleep(_POLL_SECONDS)
+    await _past(rig, "running", "finishing")
     return seen
 
 
@@ -89,6 +87,16 @@ def rate(seen: list[Seen]) -> float:
     """Return points per second from the first page that was seen to the last."""
     first, last = seen[0], seen[-1]
     return (last.scanned - first.scanned) / (last.seconds - first.seconds)
+
+
+async def _past(rig: Rig, *phases: str) -> None:
+    """Wait until the job is in none of these phases."""
+    async with asyncio.timeout(_LONGEST_SECONDS):
+        while (job := await rig.job("backfill", NAME))["phase"] in phases:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(_POLL_SECONDS)
+    if job["state"] == "failed":
+        message = f"backfill of {NAME}: {job['error']}"
+        raise BenchFailed(message)
 
 
 async def _seen(rig: Rig, worker: Child) -> list[Seen]:

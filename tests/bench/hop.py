@@ -11,7 +11,10 @@ _PAGE_REQUEST = b"/points/scroll "
 
 @asynccontextmanager
 async def delaying(url: str, seconds: float) -> AsyncIterator[str]:
-    """Yield the URL of a relay to ``url`` that holds requests for a page up for so long; requests are sent in one piece."""
+    """Yield the URL of a relay to ``url`` that holds requests for a page up for so long.
+
+    Their heads come in one piece: the client writes them at once.
+    """
     parts = urlsplit(url)
     clients: set[asyncio.Task[None]] = set()
 

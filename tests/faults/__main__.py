@@ -18,9 +18,9 @@ from pathlib import Path
 import structlog
 
 from tests.faults.campaign import Campaign
-from tests.faults.drills import changes, disk, engines, kills, networks, outages
+from tests.faults.drills import changes, disk, engines, jobs, kills, networks, outages
 
-_DRILLS = (changes, kills, networks, engines, outages, disk)
+_DRILLS = (changes, kills, networks, engines, outages, jobs, disk)
 _INTERRUPTED = 130
 _LONG_RUN_SECONDS = 1_800
 

@@ -10,6 +10,7 @@ import asyncpg
 from tests.faults.history import DrillFailed, History
 from tests.faults.instances import Refused
 from tests.faults.rig import Rig
+from tests.faults.stock import Ids
 from tests.processes import ChildFailed
 
 Storm = Callable[[History], Awaitable[str | None]]
@@ -34,6 +35,8 @@ class Drill:
     """Whether clients write the same ids through different instances."""
     own_qdrant: bool = False
     """Whether the source itself is hurt: not possible with a server that was given."""
+    stock: Ids | None = None
+    """What ids the points have that lie in Qdrant before anything is mirrored; ``None``: there are none."""
     small_disks: bool = False
     """Whether Postgres must lie on small file systems: needs the right to mount them."""
 
@@ -73,7 +76,8 @@ async def play(drill: Drill, rig: Rig, seed: int, name: str) -> Score:
     score = Score(drill.name, histories=1)
     diary = rig.directory / f"{name}.jsonl"
     try:
-        async with History.begun(rig, name, seed, drill.stage, rivals=drill.rivals) as history:
+        begun = History.begun(rig, name, seed, drill.stage, rivals=drill.rivals, stock=drill.stock)
+        async with begun as history:
             try:
                 async with history.writing():
                     score.remark = await drill.storm(history) or ""

@@ -13,20 +13,23 @@ from random import Random
 
 import aiohttp
 
+from service.model.ids import PointId
 from tests.faults import contents
 from tests.faults.asking import Said, ask, clients
+from tests.faults.contents import Contents
 from tests.faults.diary import Diary
 from tests.faults.instances import Instance, Refused
 from tests.faults.ledger import Ledger
 from tests.faults.rig import Rig
 from tests.faults.rivals import Race, Rival
+from tests.faults.stock import Ids, Shelf
 from tests.faults.writer import Writer
 from tests.faults.writes import VECTORS
 
 _WRITERS = 4
 _SHARED_IDS = 3
 _PAUSE_SECONDS = 0.02
-_WAY_UP = ("dualwrite", "shadow", "ramp", "live", "rampdown")
+_WAY_UP = ("off", "dualwrite", "shadow", "ramp", "live", "rampdown")
 _STAGE_SECONDS = 60.0
 _SETTLE_SECONDS = 60.0
 _RETRY_SECONDS = 0.25
@@ -47,6 +50,8 @@ class History:
     http: aiohttp.ClientSession
     diary: Diary
     writers: Sequence[Writer | Rival]
+    stock: Contents = field(default_factory=dict)
+    """What lay in Qdrant before anything was mirrored, and that nobody writes."""
     is_blind: bool = False
     """Whether writes overlapped something that leaves their end open: then only equality is judged."""
     lost: list[str] = field(default_factory=list)
@@ -55,19 +60,36 @@ class History:
     @classmethod
     @asynccontextmanager
     async def begun(
-        cls, rig: Rig, name: str, seed: int, stage: str, *, rivals: bool = False
+        cls,
+        rig: Rig,
+        name: str,
+        seed: int,
+        stage: str,
+        *,
+        rivals: bool = False,
+        stock: Ids | None = None,
     ) -> AsyncIterator["History"]:
-        """Create a collection, write to it, and bring it to a stage."""
-        diary = Diary()
-        writers = _rivals(rig, name, seed, diary) if rivals else _writers(rig, name, seed, diary)
+        """Create a collection, write to it, and bring it to a stage: ``off`` is not mirrored, the others are copied.
+
+        With ``stock`` it is filled before with points that have such ids; the writers take theirs from these.
+        """
+        diary, random = Diary(), Random(f"{seed} {name}")
+        shelf = Shelf.of(stock, random, _WRITERS) if stock else Shelf({}, ())
+        writers = (
+            _rivals(rig, name, seed, diary)
+            if rivals
+            else _writers(rig, name, seed, diary, shelf.handed_out)
+        )
         async with clients() as http:
-            history = cls(rig, name, seed, Random(f"{seed} {name}"), http, diary, writers)
+            history = cls(rig, name, seed, random, http, diary, writers, shelf.kept)
             await history.create()
+            await shelf.fill(http, rig.qdrant_url, name)
             for writer in writers:
                 await writer.begin(http)
-            await history.walk("dualwrite")
-            await rig.instances[0].backfill(name)
-            for step in _WAY_UP[1 : _WAY_UP.index(stage) + 1]:
+            if stage != "off":
+                await history.walk("dualwrite")
+                await rig.instances[0].backfill(name)
+            for step in _WAY_UP[2 : _WAY_UP.index(stage) + 1]:
                 await history.walk(step)
             if diary.errors:
                 raise DrillFailed(f"an error before anything was done: {diary.first_error}")
@@ -173,15 +195,25 @@ class History:
         """Compare both stores with each other and with what the writers were told."""
         source, target = await contents.both(self.rig.qdrant_url, self.rig.postgres.dsn, self.name)
         self.divergent += contents.differences(source, target)
-        known = {point_id for writer in self.writers for point_id in writer.ids}
+        known = {point_id for writer in self.writers for point_id in writer.ids} | self.stock.keys()
         for side, found in (("Qdrant", source), ("Postgres", target)):
             self.lost += [f"{side}: nobody wrote {i}" for i in found.keys() - known]
+            self.lost += [
+                f"{side}: {i} is {found.get(i)}, not {point}"
+                for i, point in self.stock.items()
+                if found.get(i) != point
+            ]
             for writer in () if self.is_blind else self.writers:
                 self.lost += [f"{side}: {wrong}" for wrong in writer.wrongs(found)]
 
 
-def _writers(rig: Rig, name: str, seed: int, diary: Diary) -> Sequence[Writer]:
-    return [Writer(number, name, rig.urls, seed, diary) for number in range(_WRITERS)]
+def _writers(
+    rig: Rig, name: str, seed: int, diary: Diary, ids: Sequence[Sequence[PointId]]
+) -> Sequence[Writer]:
+    return [
+        Writer(number, name, rig.urls, seed, diary, own)
+        for number, own in enumerate(ids or [None] * _WRITERS)
+    ]
 
 
 def _rivals(rig: Rig, name: str, seed: int, diary: Diary) -> Sequence[Rival]:

@@ -22,13 +22,16 @@ from tests.processes import free_port
 GRACE_SECONDS = 4.0
 """Short, so that recovery is quick; everything that may be late in a drill is late by less."""
 
-_SETTINGS = {
+SETTINGS = {
     "VECFERRY_GRACE_SECONDS": str(GRACE_SECONDS),
     "VECFERRY_QDRANT_TIMEOUT_SECONDS": "2",
     "VECFERRY_FREEZE_SECONDS": "3",
     "VECFERRY_RAMP_ANSWER_SECONDS": "1",
     "VECFERRY_DATABASE_CONNECTIONS": "10",
     "VECFERRY_SHADOW_SAMPLE_RATE": "0.2",
+    # Small collections take many pages and have an index to build, as large ones do.
+    "VECFERRY_BACKFILL_PAGE_SIZE": "20",
+    "VECFERRY_INDEX_MIN_ROWS": "500",
     "VECFERRY_LOG_FORMAT": "json",
 }
 _COMMAND_SECONDS = 60.0
@@ -37,6 +40,28 @@ _POLL_SECONDS = 0.05
 
 class Refused(Exception):
     """The control API said no, or nothing; the text says why."""
+
+
+@asynccontextmanager
+async def wired(
+    qdrant_url: str, postgres: Postgres
+) -> AsyncIterator[tuple[tuple[Wire, Wire], dict[str, str]]]:
+    """Lay a wire to Qdrant and one to Postgres; yields them, and the settings of a process at their ends."""
+    qdrant = urlsplit(qdrant_url)
+    dsn = urlsplit(postgres.dsn)
+    async with (
+        Wire(qdrant.hostname or "", qdrant.port or 80).laid() as to_qdrant,
+        Wire("127.0.0.1", postgres.port).laid() as to_postgres,
+    ):
+        user, _, _ = dsn.netloc.rpartition("@")
+        target = dsn._replace(netloc=f"{user}@127.0.0.1:{to_postgres.port}")
+        yield (
+            (to_qdrant, to_postgres),
+            {
+                "VECFERRY_QDRANT_URL": f"http://127.0.0.1:{to_qdrant.port}",
+                "VECFERRY_DATABASE_URL": urlunsplit(target),
+            },
+        )
 
 
 class Instance:
@@ -51,7 +76,7 @@ class Instance:
         self._data_dir = directory / self.name
         self._order = directory / f"{self.name}.order"
         environment = {
-            **_SETTINGS, **settings, "VECFERRY_DATA_DIR": str(self._data_dir),
+            **SETTINGS, **settings, "VECFERRY_DATA_DIR": str(self._data_dir),
             VARIABLE: str(self._order),
         }  # fmt: skip
         self.process = Managed(
@@ -64,20 +89,9 @@ class Instance:
         cls, directory: Path, number: int, qdrant_url: str, postgres: Postgres
     ) -> AsyncIterator[Self]:
         """Lay the wires and run an instance for the length of the block."""
-        qdrant = urlsplit(qdrant_url)
-        dsn = urlsplit(postgres.dsn)
-        async with (
-            Wire(qdrant.hostname or "", qdrant.port or 80).laid() as to_qdrant,
-            Wire("127.0.0.1", postgres.port).laid() as to_postgres,
-        ):
-            user, _, _ = dsn.netloc.rpartition("@")
-            target = dsn._replace(netloc=f"{user}@127.0.0.1:{to_postgres.port}")
-            settings = {
-                "VECFERRY_QDRANT_URL": f"http://127.0.0.1:{to_qdrant.port}",
-                "VECFERRY_DATABASE_URL": urlunsplit(target),
-                **{name: str(free_port()) for name in _PORTS},
-            }
-            running = cls(directory, number, (to_qdrant, to_postgres), settings)
+        async with wired(qdrant_url, postgres) as (wires, addresses):
+            ports = {name: str(free_port()) for name in _PORTS}
+            running = cls(directory, number, wires, addresses | ports)
             await running.start()
             try:
                 yield running
@@ -123,12 +137,30 @@ class Instance:
 
     async def backfill(self, name: str, *, restart: bool = False) -> None:
         """Copy a collection and wait for the end. Raises ``Refused``."""
-        path = f"/collections/{name}/backfill"
-        await self._call("POST", path, {"restart": restart})
-        while (job := (await self._call("GET", path))["job"])["state"] == "running":  # noqa: ASYNC110
+        await self.start_job("backfill", name, restart=restart)
+        while (job := await self.job("backfill", name))["state"] == "running":  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
         if job["state"] != "done":
             raise Refused(str(job))
+
+    async def start_job(self, kind: str, name: str, **options: object) -> None:
+        """Begin a backfill or a verification. Raises ``Refused``."""
+        await self._call("POST", f"/collections/{name}/{kind}", options)
+
+    async def tune_job(self, kind: str, name: str, **options: object) -> None:
+        """Change the options of an open job. Raises ``Refused``."""
+        await self._call("PATCH", f"/collections/{name}/{kind}", options)
+
+    async def job(self, kind: str, name: str) -> dict[str, Any]:
+        """Return the newest job of a kind as the operator sees it. Raises ``Refused``."""
+        found: dict[str, Any] = (await self._call("GET", f"/collections/{name}/{kind}"))["job"]
+        return found
+
+    async def repair(self, name: str, *, after: str | None, apply: bool) -> dict[str, Any]:
+        """Look at, or repair, one page of the newest receipt's ids. Raises ``Refused``."""
+        body = {"after": after, "apply": apply}
+        found: dict[str, Any] = await self._call("POST", f"/collections/{name}/repair", body)
+        return found
 
     async def _call(self, method: str, path: str, body: object = None) -> Any:
         headers = {"Authorization": f"Bearer {keys.read(self._data_dir)}"}

@@ -1,6 +1,6 @@
 """``python -m tests.faults.serve``: ``vecferry serve`` that ends, or stops, itself at a named step when told to.
 
-The order is a file (``VECFERRY_TEST_ORDER`` names it) with three words: the signal, the step, and at which arrival
+It splits jobs into ranges of ``RANGE_POINTS``, so that small collections have many. The order is a file (``VECFERRY_TEST_ORDER`` names it) with three words: the signal, the step, and at which arrival
 since the order was given. No file, no effect.
 """
 
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from backfill import splitting, verify_steps
 from service import steps
 from service.cli.app import main
 from service.steps import Step
 
 VARIABLE = "VECFERRY_TEST_ORDER"
+RANGE_POINTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def _to_myself(number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
+    splitting._POINTS_PER_RANGE = verify_steps._POINTS_PER_RANGE = RANGE_POINTS
     steps.watch = watcher(Path(os.environ[VARIABLE]), _to_myself)
     sys.argv = ["vecferry", "serve"]
     main()

@@ -31,10 +31,16 @@ class Writer:
     """Sends one request at a time, so that it knows what each of its ids may be."""
 
     def __init__(
-        self, number: int, collection: str, urls: Sequence[str], seed: int, diary: Diary
+        self,
+        number: int,
+        collection: str,
+        urls: Sequence[str],
+        seed: int,
+        diary: Diary,
+        ids: Sequence[PointId] | None = None,
     ) -> None:
         self.name = f"w{number}"
-        self.ids = ids_of(number)
+        self.ids = ids or ids_of(number)
         self.fates = {point_id: Fate() for point_id in self.ids}
         self.turn = asyncio.Lock()
         self.is_stopping = False
