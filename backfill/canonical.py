@@ -4,9 +4,11 @@ Payloads are compared as JSON: the order of keys does not matter, ``true`` is no
 filters tell them apart. From 1e16 on a float is equal to the integer that jsonb makes of it: there PostgreSQL keeps the
 number and not how it was written.
 
-Vectors are compared in float32: components may differ by 1e-6 of the vector's largest one, which is a few units in the
-last place and allows for one more normalisation. Where a store keeps float16, that normalisation is rounded to eleven
-bits: vectors of length one whose components are all such numbers may differ by one of their units.
+Vectors are compared in float32, and exactly: both stores keep the bits that they are given. Only what both hold with
+length one may have been normalised once more on its way: components may differ by 1e-6 of the largest one then, a few
+units in the last place. Where a store keeps float16, that normalisation is rounded to eleven bits: if all components
+are such numbers they may differ by one of their units. A tolerance for any other vector would hide changes of its small
+components behind a large one.
 """
 
 import re
@@ -22,6 +24,8 @@ from service.model.points import FloatArray, Payload, Record, SparseVector, Vect
 TOLERANCE = 1e-6
 HALF_TOLERANCE = 2.0**-10
 """The unit in the last place of a float16, relative to the number."""
+_UNIT = 1e-5
+"""How far from 1 the squared length of a normalised float32 vector may be, and more."""
 _HALF_UNIT = 2e-3
 """How far rounding to float16 can take the squared length from 1, and more."""
 _EXPONENT_FROM = 1e16
@@ -124,7 +128,7 @@ def same_vectors(first: Vectors, second: Vectors) -> bool:
 
 
 def same_vector(first: VectorValue, second: VectorValue) -> bool:
-    """Say whether two vectors are equal within ``TOLERANCE``."""
+    """Say whether two vectors are equal; within ``TOLERANCE`` where both have length one."""
     match first, second:
         case SparseVector(), SparseVector():
             return _same_sparse(by_index(first), by_index(second))
@@ -141,7 +145,7 @@ def by_index(vector: SparseVector) -> SparseVector:
 
 
 def close_rows(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
-    """Say of each row whether it is equal within ``TOLERANCE``; both arrays have the shape ``(rows, dim)``."""
+    """Say of each row whether it is equal as :func:`same_vector` has it; both arrays have the shape ``(rows, dim)``."""
     equal = (first == second).all(axis=1)
     for at in np.flatnonzero(~equal):
         equal[at] = _close(first[at], second[at])
@@ -150,7 +154,10 @@ def close_rows(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
 
 
 def _same_sparse(first: SparseVector, second: SparseVector) -> bool:
-    return np.array_equal(first.indices, second.indices) and _close(first.values, second.values)
+    # Nobody normalises them.
+    return np.array_equal(first.indices, second.indices) and np.array_equal(
+        first.values, second.values
+    )
 
 
 def _close(first: FloatArray, second: FloatArray) -> bool:
@@ -163,12 +170,18 @@ def _close(first: FloatArray, second: FloatArray) -> bool:
     largest = max(np.abs(ours).max(), np.abs(theirs).max())
     difference = np.abs(ours - theirs).max()
     if difference <= TOLERANCE * largest:
-        return True
+        return _has_length_one(ours, _UNIT) and _has_length_one(theirs, _UNIT)
     return bool(difference <= HALF_TOLERANCE * largest and _is_half(first) and _is_half(second))
 
 
 def _is_half(vector: FloatArray) -> bool:
-    """Say whether these are vectors of length one, of shape ``(dim,)`` or ``(rows, dim)``, in float16."""
-    squares = (np.atleast_2d(vector).astype(np.float64) ** 2).sum(axis=1)
-    is_unit = (np.abs(squares - 1) <= _HALF_UNIT).all()
-    return bool(is_unit and np.array_equal(vector.astype(np.float16), vector))
+    """Say whether these are vectors of length one in float16."""
+    if not _has_length_one(vector.astype(np.float64), _HALF_UNIT):
+        return False
+    return np.array_equal(vector.astype(np.float16), vector)
+
+
+def _has_length_one(vector: NDArray[np.float64], within: float) -> bool:
+    """Say whether these are vectors of length one, or zero, of shape ``(dim,)`` or ``(rows, dim)``."""
+    squares = (np.atleast_2d(vector) ** 2).sum(axis=1)
+    return bool(((np.abs(squares - 1) <= within) | (squares == 0)).all())

@@ -143,10 +143,11 @@ class RangeQueue(Protocol):
         """Renew the lease, say what the worker waits for, and return the orders as they are now."""
         ...
 
-    async def release(self, claim: Claim, owner: UUID) -> None:
+    async def release(self, claim: Claim, owner: UUID, note: str | None = None) -> None:
         """Give the range back as it is: the next worker need not wait for the lease's end.
 
-        Without effect when somebody else has it.
+        With a note, why it could not go on, it is claimed after all that nobody has failed at, of any job. Without effect
+        when somebody else has it.
         """
         ...
 

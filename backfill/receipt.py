@@ -41,7 +41,7 @@ CANNOT_CATCH: Mapping[str, str] = {
     "Payload indexes, aliases and the collection's configuration": (
         "They are not part of the points; the protocol of descriptions copies them."
     ),
-    "Differences within the tolerance of a vector's components": (
+    "Differences within the tolerance of vectors of length one": (
         "See `tolerance`. Digests named `content` leave components out, those named `bits` have them."
     ),
     "Whether a whole number from 1e16 on was written as a float": (
@@ -183,8 +183,8 @@ class Receipt:
                 "target": total.target_digest.to_json(),
             },
             "tolerance": {
-                "components": f"{TOLERANCE:g} of the vector's largest one",
-                "float16_unit_vectors": f"{HALF_TOLERANCE:g} of the vector's largest one",
+                "unit_vectors": f"{TOLERANCE:g} of the vector's largest component",
+                "float16_unit_vectors": f"{HALF_TOLERANCE:g} of the vector's largest component",
             },
             "ranges": [each.to_json() for each in self.ranges],
             "cannot_catch": [{"what": what, "but": but} for what, but in CANNOT_CATCH.items()],

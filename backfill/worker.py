@@ -72,7 +72,7 @@ class Worker:
             log.exception("range_failed")
             await self._give_up(claim, f"internal error: {type(error).__name__}: {error}")
         finally:
-            await give_back(self._queue.release(claim, self._owner))
+            await give_back(self._queue.release(claim, self._owner, note.text))
 
     async def _work(self, claim: Claim, note: Noted) -> None:
         """Work; after an error that passes by itself, wait and say why. The range is claimed again then."""

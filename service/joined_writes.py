@@ -1,7 +1,7 @@
 """HTTP/1.1 whose short answers leave in one write: a head alone would wake its client for nothing.
 
-A head waits for the body's first piece, but no longer than to the next turn of the event loop: the head of a stream goes
-out when its body is still to come.
+A head waits for the body's first piece, but no longer than to the next turn of the event loop: that of a stream goes
+out while its body is still to come.
 """
 
 import asyncio

@@ -84,6 +84,7 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,  # nobody asks who the client is
             date_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )

@@ -1,5 +1,7 @@
 """``vecferry receipt``: the documents of finished verifications."""
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -131,6 +133,14 @@ def _whole(document: dict[str, Any]) -> str:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
 
 
+def _require_distinct(members: list[tuple[str, Any]]) -> None:
+    """Raise ``ValueError`` for two members of one name: the signature covers one, a reader may look at the other."""
+    counts = Counter(name for name, _ in members)
+    if twins := [name for name, count in counts.items() if count > 1]:
+        message = f"it has more than one member `{twins[0]}`"
+        raise ValueError(message)
+
+
 def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
@@ -141,11 +151,13 @@ def _write(file: Path, text: str) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = orjson.loads(file.read_bytes())
+        text = file.read_bytes()
+        found = orjson.loads(text)
+        json.loads(text, object_pairs_hook=_require_distinct)
     except OSError as error:
         message = f"cannot read {file}: {error.strerror}"
         raise StageError(message) from None
-    except orjson.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         message = f"{file} is not JSON: {error}"
         raise StageError(message) from None
     if not isinstance(found, dict) or "format" not in found:

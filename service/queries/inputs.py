@@ -104,7 +104,9 @@ def _dense(value: list[float] | list[list[float]]) -> FloatArray:
                 raise WrongInput(
                     f"Vector dimension error: expected dim: {expected}, got {len(row)}"
                 )
-    return _floats(value)
+        return _floats(value)
+    with np.errstate(over="ignore"):  # as in _floats, without a look at what the list is made of
+        return np.fromiter(value, np.float32, len(value))
 
 
 def _floats(value: list[float] | list[list[float]]) -> FloatArray:

@@ -103,7 +103,8 @@ async def resolve(store: Retriever, collection: str, request: QueryRequest) -> R
     """
     if request.shard_key is not None:
         raise Unsupported("shard_key")
-    named = list(references(request))
+    is_plain = type(request.query) is list and not request.prefetch
+    named = [] if is_plain else list(references(request))
     found = await stored_vectors(store, collection, named) if named else _NOTHING
     root = _Node(request, found, "")
     resolved = ResolvedQuery(

@@ -117,13 +117,14 @@ class Rig:
         queue: RangeQueue | None = None,
         pace: AtOnce | None = None,
         points: int = 7,
+        registry: CollectorRegistry | None = None,
     ) -> CopyWork:
         """Return what copies, in small pages."""
         return CopyWork(
             source or self.source,
             queue or self.ranges,
             pace or AtOnce(),
-            BackfillMetrics(CollectorRegistry()),
+            BackfillMetrics(registry or CollectorRegistry()),
             limits=PageLimits(points=points),
         )
 

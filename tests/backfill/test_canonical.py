@@ -92,12 +92,24 @@ def test_json_values(one: object, other: object, expected: bool) -> None:
     assert same_json(other, one) is expected
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6, 1e38])
-def test_vectors_are_compared_at_their_own_scale(scale: float) -> None:
-    """Half the tolerance is equal and five times it is not, whatever the vector's length."""
+def test_vectors_of_length_one_may_be_normalised_once_more() -> None:
+    """A few units in the last place are no difference, ten times as much is one."""
+    base = dense(0.6, 0.8, 0.0)
+    assert same_vector(base, base + dense(0.0, 5e-7, 0.0))
+    assert not same_vector(base, base + dense(0.0, 5e-6, 0.0))
+    rows = np.array([[0.6, 0.8], [0.0, 0.0]], np.float32)
+    assert same_vector(rows, rows + np.array([[0.0, 5e-7], [0.0, 0.0]], np.float32))
+    assert not same_vector(rows, rows + np.array([[0.0, 0.0], [0.0, 5e-7]], np.float32))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.5, 1e6, 1e38])
+def test_other_vectors_are_compared_exactly(scale: float) -> None:
+    """Nobody normalises them: beside a large component a small one may not change unseen."""
     base = dense(scale, scale / 3, 0.0)
-    assert same_vector(base, base + dense(0.0, 5e-7 * scale, 0.0))
-    assert not same_vector(base, base + dense(0.0, 5e-6 * scale, 0.0))
+    assert same_vector(base, base.copy())
+    assert not same_vector(base, np.nextafter(base, np.float32(0.0)))
+    assert not same_vector(dense(1.7e9, 1.0), dense(1.7e9, 0.0))
+    assert not same_vector(sparse([1, 2], [1e9, 1.0]), sparse([1, 2], [1e9, 2.0]))
 
 
 def test_float16_vectors_of_length_one_may_be_normalised_once_more() -> None:
@@ -195,7 +207,7 @@ def test_a_float_is_the_whole_number_that_jsonb_makes_of_it(number: float) -> No
 
 
 def test_rows_are_compared_as_vectors_are() -> None:
-    """Each row within its own tolerance."""
-    ours = np.array([[1.0, 0.5], [1e6, 1.0], [1.0, 1.0]], np.float32)
-    theirs = ours + np.array([[0.0, 5e-7], [0.0, 0.5], [0.0, 5e-6]], np.float32)
-    assert close_rows(ours, theirs).tolist() == [True, True, False]
+    """Each row by itself."""
+    ours = np.array([[0.6, 0.8], [1e6, 1.0], [0.6, 0.8], [3.0, 4.0]], np.float32)
+    theirs = ours + np.array([[0.0, 5e-7], [0.0, 0.5], [0.0, 5e-6], [0.0, 0.0]], np.float32)
+    assert close_rows(ours, theirs).tolist() == [True, False, False, True]

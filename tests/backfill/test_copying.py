@@ -1,12 +1,14 @@
 """Backfills between a real Qdrant engine and a real Postgres."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from uuid import UUID, uuid4
 
 import asyncpg
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from backfill.conductor import Conductor
 from backfill.jobs import Claim, Job, JobKind, JobState, Options, Orders
@@ -219,6 +221,42 @@ class Moody(QdrantStore):
         if self.reads > 2 and self._errors:
             raise self._errors.pop(0)
         return await super().scroll(collection, request)
+
+
+async def test_the_next_page_is_asked_for_while_one_is_written(rig: Rig) -> None:
+    """Reading and writing overlap: no page but the last is in before the scroll behind it is under way."""
+    source = Moody(rig.source, [])
+
+    async def wait_for_the_next(page: int) -> None:
+        async with asyncio.timeout(10):
+            while page < pages and source.reads <= page:  # noqa: ASYNC110 - the source tells nobody
+                await asyncio.sleep(0.001)
+
+    pages = math.ceil(60 / 7)
+    queue = Watched(rig, wait_for_the_next)
+    async with rig.process(work=rig.copy_work(source=source, queue=queue)):
+        await rig.start()
+        job = await rig.ended()
+    assert (job.state, job.written, queue.pages) == (JobState.DONE, 60, pages)
+
+
+async def test_pages_and_points_are_counted(rig: Rig) -> None:
+    """Read ones and new ones apart: a point that a live write brought is not copied."""
+    page = await rig.source.scroll(rig.name, ScrollRequest(limit=3, with_vector=True))
+    points = [Point(r.id, r.vectors or {}, r.payload or {}) for r in page.records]
+    await rig.target.apply(rig.name, Upsert(points), wait=True)
+    registry = CollectorRegistry()
+    async with rig.process(work=rig.copy_work(registry=registry)):
+        await rig.start()
+        assert (await rig.ended()).written == 57
+    counted = {
+        name: registry.get_sample_value(f"vecferry_backfill_{name}")
+        for name in ("pages_total", "points_scanned_total", "points_copied_total", "page_seconds_count")
+    }  # fmt: skip
+    assert counted == {
+        "pages_total": 9, "points_scanned_total": 60, "points_copied_total": 57,
+        "page_seconds_count": 9,
+    }  # fmt: skip
 
 
 async def test_a_source_that_comes_back_is_waited_for(rig: Rig) -> None:

@@ -11,6 +11,8 @@ from backfill.duty import (
     LEAST_SHARE,
     LONGEST_PAUSE_SECONDS,
     LOWER_SECONDS,
+    RAISE_SECONDS,
+    RAISE_STEP,
     SLOW_SHARE,
     Decision,
     Duty,
@@ -124,6 +126,30 @@ def test_the_effect_of_a_step_is_seen_before_the_next() -> None:
     again = decide(_slow_target(300), LIMITS, first, PAGE, now=100.0 + LOWER_SECONDS - 0.1).duty
     later = decide(_slow_target(300), LIMITS, first, PAGE, now=100.0 + LOWER_SECONDS).duty
     assert (first.share, again.share, later.share) == (0.5, 0.5, 0.25)
+
+
+@pytest.mark.parametrize("changed", ["lowered_at", "raised_at"])
+def test_it_comes_back_in_steps(changed: str) -> None:
+    """Each a while after the last change, whichever way that was; and it says what it comes back from."""
+    held = replace(Duty(share=0.5, because=Reason.TARGET), **{changed: 100.0})
+    early = decide(QUIET, LIMITS, held, PAGE, now=100.0 + RAISE_SECONDS - 0.1)
+    assert early.duty == held
+    later = decide(QUIET, LIMITS, held, PAGE, now=100.0 + RAISE_SECONDS)
+    assert later.duty.share == pytest.approx(0.5 + RAISE_STEP)
+
+
+def test_what_lowered_it_is_remembered() -> None:
+    """When the reading is good again it still says why it waits."""
+    lowered = decide(_slow_target(300), LIMITS, Duty(), PAGE, now=100.0).duty
+    found = decide(QUIET, LIMITS, lowered, PAGE, now=100.1)
+    assert found.text == "coming back after target latency, at 50%"
+
+
+def test_no_pause_of_the_duty_is_longer_than_half_a_minute() -> None:
+    """However long the page took."""
+    page = replace(PAGE, busy_seconds=600.0, since_seconds=600.0)
+    found = _decide(_slow_target(240), Duty(share=LEAST_SHARE), page)
+    assert found.pause_seconds == LONGEST_PAUSE_SECONDS
 
 
 def test_between_calm_and_the_limit_the_pace_stays() -> None:

@@ -72,6 +72,12 @@ def test_the_successor_is_the_next_possible_id(one: PointId, other: PointId) -> 
     assert not key < encode_key(other) < following
 
 
+def test_uuids_follow_the_highest_integer() -> None:
+    """The number after it is no id that a store could be asked for."""
+    assert successor(encode_key(MAX_INTEGER_ID)) == encode_key(FIRST_UUID)
+    assert successor(encode_key(LAST_UUID)) is None
+
+
 @given(st.lists(ANY_ID, max_size=30), st.integers(1, 9), ANY_ID)
 def test_every_id_is_in_exactly_one_range(sample: list[PointId], count: int, some: PointId) -> None:
     """Whatever was sampled; and the ranges are said to cover all."""
@@ -137,3 +143,14 @@ async def test_ids_out_of_order_end_the_job() -> None:
     shelf.order = -1
     with pytest.raises(StoreError, match="not in ascending order"):
         await Column(shelf, "c", KeyRange()).fill(3)
+
+
+async def test_an_empty_page_with_a_next_one_ends_the_job() -> None:
+    """What lies behind it would be left out without a word."""
+
+    class Hollow(Shelf):
+        async def scroll(self, collection: str, request: ScrollRequest) -> Page:
+            return Page([], 3)
+
+    with pytest.raises(StoreError, match="no point and a next one"):
+        await Column(Hollow(point(i) for i in range(7)), "c", KeyRange()).fill(3)

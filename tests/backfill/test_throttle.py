@@ -78,6 +78,13 @@ async def test_one_slow_page_changes_nothing_and_many_do() -> None:
     assert rig.sample("vecferry_throttle_seconds_total", reason="target_latency") == waited
 
 
+async def test_the_first_pages_say_nothing() -> None:
+    """A cold cache makes the first two slow."""
+    rig = _Rig()
+    assert [await rig.page(target=3.0) for _ in range(2)] == [0.0, 0.0]
+    assert rig.notes == [None, None]
+
+
 async def test_a_stop_ends_when_the_reading_is_good_again() -> None:
     """Looked at every second meanwhile; afterwards it comes back in steps."""
     rig = _Rig()

@@ -18,9 +18,9 @@ from pathlib import Path
 import structlog
 
 from tests.faults.campaign import Campaign
-from tests.faults.drills import changes, disk, engines, jobs, kills, networks, outages
+from tests.faults.drills import changes, disk, engines, jobs, kills, networks, outages, verifying
 
-_DRILLS = (changes, kills, networks, engines, outages, jobs, disk)
+_DRILLS = (changes, kills, networks, engines, outages, jobs, verifying, disk)
 _INTERRUPTED = 130
 _LONG_RUN_SECONDS = 1_800
 

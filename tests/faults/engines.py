@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -72,7 +73,9 @@ class Postgres:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         for pid in listed.stdout.split():
-            os.kill(int(pid), number)
+            # The processes of connections come and go.
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), number)
 
 
 class Qdrant:

@@ -60,6 +60,22 @@ class LongJob:
                 raise DrillFailed(f"the {self.kind} is {found} and does not come to {state}")
             await asyncio.sleep(_POLL_SECONDS)
 
+    async def is_shared(self, owners: int, *, seconds: float = 20.0) -> None:
+        """Wait until so many processes hold ranges of it. Raises ``DrillFailed``."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = (
+                await self.history.rig.fetch(
+                    "SELECT count(DISTINCT owner) AS owners FROM vecferry.job_ranges WHERE job = $1 AND NOT done",
+                    self.id,
+                )
+            )[0]["owners"]
+            if found >= owners:
+                return
+            if time.monotonic() > deadline:
+                raise DrillFailed(f"{found} processes work on the {self.kind}, not {owners}")
+            await asyncio.sleep(_POLL_SECONDS)
+
     async def says(self, words: str, *, seconds: float) -> str:
         """Wait until its note has these words, and return it. Raises ``DrillFailed``."""
         deadline = time.monotonic() + seconds
@@ -81,6 +97,13 @@ class LongJob:
             "UPDATE vecferry.jobs SET heard_at = '-infinity' WHERE id = $1",
         ):
             await self.history.rig.fetch(statement, self.id)
+
+    async def is_taken_over(self) -> None:
+        """Take every range from its worker, who lives and finds out with his next page; who took it died at once."""
+        await self.history.rig.fetch(
+            "UPDATE vecferry.job_ranges SET owner = NULL, attempt = attempt + 1 WHERE job = $1 AND owner IS NOT NULL",
+            self.id,
+        )
 
     async def ends(self) -> dict[str, Any]:
         """Take its limit away, wait for its end and return it as the operator sees it. Raises ``DrillFailed``."""

@@ -1,7 +1,8 @@
 """``python -m tests.faults.serve``: ``vecferry serve`` that ends, or stops, itself at a named step when told to.
 
-It splits jobs into ranges of ``RANGE_POINTS``, so that small collections have many. The order is a file (``VECFERRY_TEST_ORDER`` names it) with three words: the signal, the step, and at which arrival
-since the order was given. No file, no effect.
+It splits jobs into ranges of ``RANGE_POINTS``, so that small collections have many. The order is a file
+(``VECFERRY_TEST_ORDER`` names it) with three words: the signal, the step, and at which arrival since the order was
+given. No file, no effect.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What lies in Qdrant before a collection is mirrored: points with ids of every kind, some of which clients write later."""
+"""What lies in Qdrant before a collection is mirrored: points with ids of any kind; clients write some later."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -11,6 +11,8 @@ from backfill.key_range import KeyRange
 from backfill.metrics import JobGauges
 from backfill.queue import Advance
 from backfill.watch import JobWatch
+from service.control.plane import ControlPlane
+from service.control.state import CollectionState, View
 from service.errors import StageError
 from service.jobs import LongJobs
 from service.stages import Stage
@@ -128,3 +130,18 @@ async def test_a_collection_that_is_mirrored_only_by_default_says_how_to_begin(
     told = "`new` is not mirrored yet; run `vecferry stage set new dualwrite`"
     with pytest.raises(StageError, match=told):
         await jobs.start(kind, "new", {})
+
+
+async def test_a_dropped_collection_is_not_said_to_be_unmirrored(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropped in `live` the name keeps its stage; `stage set … dualwrite` would be the wrong advice."""
+    jobs = await _jobs(database)
+    view = View(9, [CollectionState("c", Stage.LIVE)], default_stage=Stage.OFF)
+
+    async def refresh(_: ControlPlane) -> View:
+        return view
+
+    monkeypatch.setattr(ControlPlane, "refresh", refresh)
+    with pytest.raises(StageError, match="`c` was dropped"):
+        await jobs.start(JobKind.VERIFY, "c", {})

@@ -73,7 +73,7 @@ class OtherOrigins:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        named = scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"])
+        named = scope["type"] == "http" and b"origin" in dict(scope["headers"])
         await (self._shared if named else self._api)(scope, receive, send)
 
 

@@ -50,7 +50,7 @@ class Estimates:
 
     async def is_indexed(self, conn: Connection, vector: VectorTable) -> bool:
         """Say whether the vector has had a complete HNSW index a moment ago."""
-        key = vector.index.quoted()
+        key = ".".join(vector.table.parts)
         known = self._indexed.get(key)
         if known is None:
             known = await has_index(conn, vector)

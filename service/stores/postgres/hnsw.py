@@ -31,6 +31,8 @@ log = structlog.get_logger()
 _SPILL = "no longer fits into maintenance_work_mem"
 _SHARED_MEMORY = "shared memory"
 _LONGEST_PAUSE_SECONDS = 60.0
+_SMALL_BUILDS = 8
+"""A build that wants at most this part of the memory may run beside others."""
 
 _SERVER = """
     SELECT (pg_size_bytes(current_setting('maintenance_work_mem')) >> 20)::int AS megabytes,
@@ -185,7 +187,14 @@ async def _build(
     async with db.connection() as connection:
         if await has_index(connection, vector):
             return None
-    async with builder(db, Built.GRAPHS, wanted.tables.id) as connection:
+        is_large = await _is_large(connection, wanted)
+    async with builder(
+        db,
+        Built.GRAPHS,
+        wanted.tables.id,
+        is_large=is_large,
+        waits=lambda: wanted.note("waiting for another index build to end"),
+    ) as connection:
         if await has_index(connection, vector):
             return None
         rows = await connection.fetchval(
@@ -205,6 +214,19 @@ async def _build(
         )
         log.info("hnsw_build_finished", index=vector.index.quoted(), **built.to_json())
         return built
+
+
+async def _is_large(connection: Connection, wanted: _Wanted) -> bool:
+    """Say whether a build wants more than a small part of what all may take; counts no rows beyond those."""
+    small = await allowed_megabytes(connection, wanted.limits) // _SMALL_BUILDS
+    per_million = build_megabytes(1_000_000, wanted.vector, wanted.options)
+    most = small * 1_000_000 // per_million
+    rows: int = await connection.fetchval(
+        f"SELECT count(*) FROM (SELECT FROM {wanted.vector.table.quoted()} LIMIT $1) AS first_rows",
+        most + 1,
+        timeout=DAY_SECONDS,
+    )
+    return rows > most
 
 
 async def _configure(

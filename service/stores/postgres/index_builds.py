@@ -1,7 +1,7 @@
 """What every index build beside live traffic needs: no limits in time, and nobody who builds the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import IntEnum
 
@@ -10,6 +10,8 @@ from service.stores.postgres.database import Connection, Database
 DAY_SECONDS = 86_400.0
 """How long a build may take."""
 _POLL_SECONDS = 0.5
+_TRY = "SELECT pg_try_advisory_lock($1, $2)"
+_END = "SELECT pg_advisory_unlock($1, $2)"
 
 
 class Built(IntEnum):
@@ -17,28 +19,48 @@ class Built(IntEnum):
 
     PAYLOAD_INDEXES = 7_166_002
     GRAPHS = 7_166_003
+    LARGE_GRAPH = 7_166_004
+    """One at a time, of whichever collection; the second half is 0."""
+
+
+def _in_silence() -> None:
+    """Stand in where nobody is told of a wait."""
 
 
 @asynccontextmanager
-async def builder(db: Database, what: Built, collection_id: int) -> AsyncIterator[Connection]:
-    """Lend a connection without time limits, while nobody else builds the same; waits without one.
+async def builder(
+    db: Database,
+    what: Built,
+    collection_id: int,
+    *,
+    is_large: bool = False,
+    waits: Callable[[], None] = _in_silence,
+) -> AsyncIterator[Connection]:
+    """Lend a connection without time limits, while nobody else builds the same; waits without one, and says so.
+
+    Of large ones there is one at a time in the whole database: each takes all the memory that a build may take.
 
     An index that somebody is building looks like one whose build failed, hence the lock. It is the session's, because a
     concurrent build cannot run in a transaction. The connection must be the one that builds: the server goes on with a
     build whose client has died, and keeps the lock as long. Nobody waits for it in the database: the build itself waits
     for every statement that began before it.
     """
-    key = collection_id % (1 << 31)
+    turns = [(what, collection_id % (1 << 31))]
+    if is_large:
+        turns.append((Built.LARGE_GRAPH, 0))
     while True:
         async with db.connection() as connection:
-            if await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", what, key):
-                try:
+            taken = [turn for turn in turns if await connection.fetchval(_TRY, *turn)]
+            try:
+                if taken == turns:
                     async with _without_limits(connection):
                         yield connection
-                finally:
-                    if not connection.is_closed():
-                        await connection.execute("SELECT pg_advisory_unlock($1, $2)", what, key)
-                return
+                    return
+            finally:
+                if not connection.is_closed():
+                    for turn in taken:
+                        await connection.execute(_END, *turn)
+        waits()
         await asyncio.sleep(_POLL_SECONDS)
 
 

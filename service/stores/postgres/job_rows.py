@@ -18,8 +18,12 @@ NOT_PAUSED = "NOT coalesce((j.options->>'paused')::boolean, false)"
 
 
 def live(alias: str) -> str:
-    """Return the condition that somebody holds the row with this alias, a range or a job."""
-    heard = f"{alias}.heard_at > clock_timestamp() - make_interval(secs => {LEASE_SECONDS})"
+    """Return the condition that somebody holds the row with this alias, a range or a job.
+
+    Who was heard in the future, by a clock that was set back or another server's, is not waited for until then.
+    """
+    now, lease = "clock_timestamp()", f"make_interval(secs => {LEASE_SECONDS})"
+    heard = f"{alias}.heard_at > {now} - {lease} AND {alias}.heard_at < {now} + {lease}"
     return f"({alias}.owner IS NOT NULL AND {heard})"
 
 

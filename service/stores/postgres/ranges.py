@@ -13,10 +13,11 @@ import asyncpg
 
 from backfill.jobs import Claim, JobKind, Orders
 from backfill.queue import Advance, RangeQueue, Refused, Suspect
-from service.errors import StaleEpoch, TargetUnavailable
+from service.errors import StageError, StaleEpoch, TargetUnavailable
 from service.model.ids import encode_key, sorted_keys
 from service.model.points import Point
 from service.protocol.refusals import refused_of
+from service.stages import Side, Stage, authority
 from service.stores.postgres import catalog, job_rows, quarantine, settling, writes
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
@@ -24,21 +25,23 @@ from service.stores.postgres.failures import translated
 from service.stores.postgres.job_rows import NOT_PAUSED, RANGE, WORKERS, live
 from service.stores.postgres.quarantine import FoundBy
 
-# Who was given back, or lost, comes last: one range that cannot go on does not keep the others waiting.
+# Who failed last, was given back or lost comes later: neither a range nor a job that cannot go on keeps others waiting.
+# The collection's row is held, and one that is being dropped is passed by: a drop has jobs before their ranges. A CTE,
+# because a subquery in FROM may be run again for every row of the other side, and lock another range each time.
 _CLAIM = f"""
-    UPDATE vecferry.job_ranges AS r SET
-        owner = $1, attempt = r.attempt + 1, heard_at = clock_timestamp(), note = NULL
-    FROM (
+    WITH free AS MATERIALIZED (
         SELECT r.job, r.number, j.kind, j.generation, c.name AS collection, j.options
         FROM vecferry.jobs j
         JOIN vecferry.collections c ON c.id = j.generation
         JOIN vecferry.job_ranges r ON r.job = j.id
         WHERE j.state = 'running' AND j.kind = ANY ($2) AND {NOT_PAUSED} AND NOT r.done AND NOT {live("r")}
             AND coalesce({WORKERS} < (j.options->>'workers')::bigint, true)
-        ORDER BY j.created_at, r.owner IS NOT NULL, r.heard_at NULLS FIRST, r.number
-        LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED
-    ) AS free
-    WHERE r.job = free.job AND r.number = free.number
+        ORDER BY r.note IS NOT NULL, j.created_at, r.owner IS NOT NULL, r.heard_at NULLS FIRST, r.number
+        LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED FOR KEY SHARE OF c SKIP LOCKED
+    )
+    UPDATE vecferry.job_ranges AS r SET
+        owner = $1, attempt = r.attempt + 1, heard_at = clock_timestamp(), note = NULL
+    FROM free WHERE r.job = free.job AND r.number = free.number
     RETURNING {RANGE}, free.kind, free.collection, free.generation, free.options, free.options ? 'workers' AS is_bounded
 """
 
@@ -49,7 +52,8 @@ _HAS_ROOM = (
 )
 
 _HOLD = """
-    SELECT c.xmin::text AS stamp, EXISTS (SELECT FROM vecferry.quarantine q WHERE q.generation = c.id) AS has_refused
+    SELECT c.xmin::text AS stamp, EXISTS (SELECT FROM vecferry.quarantine q WHERE q.generation = c.id) AS has_refused,
+        (SELECT k.stage FROM vecferry.control k WHERE k.generation = c.id) AS stage
     FROM vecferry.collections c WHERE c.id = $1 FOR KEY SHARE OF c
 """
 
@@ -64,7 +68,7 @@ _RENEW = f"""
 """
 
 _RELEASE = """
-    UPDATE vecferry.job_ranges SET owner = NULL, note = NULL
+    UPDATE vecferry.job_ranges SET owner = NULL, note = $5
     WHERE job = $1 AND number = $2 AND attempt = $3 AND owner = $4
 """
 
@@ -129,7 +133,7 @@ class PostgresRanges:
                 generation=row["generation"],
             )
             if row["is_bounded"] and not await _has_room(connection, claim):
-                await connection.execute(_RELEASE, *_place(claim), owner)
+                await connection.execute(_RELEASE, *_place(claim), owner, None)
                 return None
         return claim
 
@@ -141,10 +145,10 @@ class PostgresRanges:
             raise _replaced(claim)
         return job_rows.orders_of(row)
 
-    async def release(self, claim: Claim, owner: UUID) -> None:
+    async def release(self, claim: Claim, owner: UUID, note: str | None = None) -> None:
         """Give the range back as it is."""
         async with self._database.connection() as connection:
-            await connection.execute(_RELEASE, *_place(claim), owner)
+            await connection.execute(_RELEASE, *_place(claim), owner, note)
 
     async def give_up(self, claim: Claim, error: str) -> None:
         """Fail the whole job. Raises ``StaleEpoch``."""
@@ -204,11 +208,14 @@ class PostgresRanges:
     async def _held(self, connection: Connection, claim: Claim) -> tuple[CollectionTables, bool]:
         """Keep the collection from being dropped until the transaction ends.
 
-        Returns its tables, and whether its quarantine has anything.
+        Returns its tables, and whether its quarantine has anything. Raises ``StageError`` for a page of a copy whose
+        source is no longer right.
         """
         row = await connection.fetchrow(_HOLD, claim.generation)
         if row is None:
             raise _replaced(claim)
+        if claim.kind is JobKind.BACKFILL and row["stage"] is not None:
+            _check_source_is_right(claim, Stage(row["stage"]))
         known = self._known.get(claim.generation)
         if known is None or known.stamp != row["stamp"]:
             known = await catalog.by_id(connection, claim.generation)
@@ -218,6 +225,13 @@ class PostgresRanges:
                 self._known.clear()
             self._known[claim.generation] = known
         return known, row["has_refused"]
+
+
+def _check_source_is_right(claim: Claim, stage: Stage) -> None:
+    """Raise ``StageError`` when the source lags behind the target, or is left: what it has may be gone for good."""
+    if authority(stage) is Side.TARGET:
+        message = f"`{claim.collection}` is in stage {stage} by now: Qdrant is no longer copied from"
+        raise StageError(message)
 
 
 async def _inserted(

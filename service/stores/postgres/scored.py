@@ -40,7 +40,7 @@ async def scored(
     wanted: ByVector,
     selection: Selection,
     estimates: Estimates | None = None,
-) -> list[Hit]:
+) -> Sequence[Hit]:
     """Return the points with the best scores, best first, ties by key.
 
     ``estimates`` are those of the database; without them everything is measured anew. Raises ``WrongInput`` for a

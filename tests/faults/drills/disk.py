@@ -11,7 +11,10 @@ from pathlib import Path
 import asyncpg
 
 from tests.faults.drill import Drill
+from tests.faults.drills.jobs import NOTED_SECONDS, hurt
 from tests.faults.history import History
+from tests.faults.jobs import LongJob
+from tests.faults.stock import Ids
 
 DATA_BYTES = 192 * 1024 * 1024
 _LOG_BYTES = 96 * 1024 * 1024
@@ -83,6 +86,15 @@ async def _log_full(history: History) -> None:
     await asyncio.sleep(1.0)
 
 
+async def _full_while_copied(history: History, job: LongJob) -> str:
+    """No page can be written: the job waits and says what for."""
+    ballast = _fill(history.rig.postgres.directory.parent)
+    try:
+        return await job.says("No space left on device", seconds=NOTED_SECONDS)
+    finally:
+        ballast.unlink()
+
+
 def _give(copy: Path, original: Path) -> None:
     owner = original.stat()
     for path in (copy, *copy.rglob("*")):
@@ -104,4 +116,12 @@ def drills() -> list[Drill]:
             "disk full, log, source is right", "shadow", _log_full, may_fail=False, small_disks=True
         ),
         Drill("disk full, log, target is right", "live", _log_full, small_disks=True),
+        Drill(
+            "disk full, data, backfill",
+            "off",
+            hurt(_full_while_copied),
+            may_fail=False,
+            stock=Ids.DENSE,
+            small_disks=True,
+        ),
     ]

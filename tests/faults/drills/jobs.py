@@ -16,18 +16,19 @@ from tests.faults.writes import VECTORS
 
 Harm = Callable[[History, LongJob], Awaitable[str]]
 
-_PACE = 120
+_PACE = 80
 """Points per second while harm is done, so that there is time for it."""
 _MOST_ROUNDS = 5
-_NOTED_SECONDS = 25.0
+NOTED_SECONDS = 25.0
 
 
-def _hurt(harm: Harm) -> Storm:
+def hurt(harm: Harm) -> Storm:
     """Copy a collection while harm is done to it; the job must end by itself and count no page twice."""
 
     async def storm(history: History) -> str:
         await history.walk("dualwrite")
         job = await LongJob.begun(history, "backfill", points_per_second=_PACE)
+        await job.reaches("running")
         said = await harm(history, job)
         return await _checked(job, said)
 
@@ -62,10 +63,11 @@ async def _workers_killed(history: History, job: LongJob) -> str:
 async def _workers_asleep(history: History, job: LongJob) -> str:
     """Workers stop in the middle of a page, are replaced, and wake up when the job has ended."""
     async with crew(history.rig, 2, 2) as hands:
-        await asyncio.sleep(history.random.uniform(0.5, 1.5))
+        await job.is_shared(len(history.rig.instances) + len(hands))
+        await asyncio.sleep(history.random.uniform(0.0, 0.5))
         for hand in hands:
             hand.process.signal_all(signal.SIGSTOP)
-        await job.lapse()
+        await job.is_taken_over()
         await job.ends()
         for hand in hands:
             hand.process.signal_all(signal.SIGCONT)
@@ -73,13 +75,14 @@ async def _workers_asleep(history: History, job: LongJob) -> str:
     return "2 workers slept"
 
 
-async def _leases_end(history: History, job: LongJob) -> str:
-    """Workers that live lose their leases again and again, and find out with their next page."""
-    async with crew(history.rig, 2, 2):
+async def _taken_over(history: History, job: LongJob) -> str:
+    """Workers that live lose their ranges again and again, and find out with their next page."""
+    async with crew(history.rig, 2, 2) as hands:
+        await job.is_shared(len(history.rig.instances) + len(hands))
         for _ in range(8):
             await asyncio.sleep(history.random.uniform(0.1, 0.5))
-            await job.lapse()
-    return "leases ended 8 times"
+            await job.is_taken_over()
+    return "ranges taken over 8 times"
 
 
 async def _postgres_dies(history: History, job: LongJob) -> str:
@@ -97,7 +100,8 @@ async def _postgres_dies(history: History, job: LongJob) -> str:
 async def _postgres_silent(history: History, job: LongJob) -> str:
     """Nothing comes through to Postgres, or back from it, in the middle of pages."""
     async with crew(history.rig, 1, 2) as hands:
-        wires = [each.to_postgres for each in (*hands, *history.rig.instances)]
+        wires = [hand.to_postgres for hand in hands]
+        wires += [instance.to_postgres for instance in history.rig.instances]
         for _ in range(2):
             await asyncio.sleep(history.random.uniform(0.3, 1.0))
             for wire in wires:
@@ -120,7 +124,7 @@ async def _qdrant_dies(history: History, job: LongJob) -> str:
     await asyncio.sleep(0.5)
     await qdrant.kill()
     try:
-        return await job.says("the source (Qdrant)", seconds=_NOTED_SECONDS)
+        return await job.says("the source (Qdrant)", seconds=NOTED_SECONDS)
     finally:
         await qdrant.start()
 
@@ -131,7 +135,7 @@ async def _qdrant_silent(history: History, job: LongJob) -> str:
     for wire in wires:
         wire.hold()
     try:
-        return await job.says("the source (Qdrant) did not answer", seconds=_NOTED_SECONDS)
+        return await job.says("the source (Qdrant) did not answer", seconds=NOTED_SECONDS)
     finally:
         for wire in wires:
             wire.pass_all()
@@ -199,12 +203,12 @@ async def _build_blocked(history: History) -> AsyncIterator[None]:
 def drills() -> list[Drill]:
     """Return the drills that copy a collection which is hurt meanwhile."""
     killed = [
-        Drill(f"backfill, workers killed, {ids} ids", "off", _hurt(_workers_killed), may_fail=False, stock=ids)
+        Drill(f"backfill, workers killed, {ids} ids", "off", hurt(_workers_killed), may_fail=False, stock=ids)
         for ids in Ids
     ]  # fmt: skip
     quiet: dict[str, Harm] = {
         "workers asleep": _workers_asleep,
-        "leases end": _leases_end,
+        "taken over": _taken_over,
     }
     loud: dict[str, Harm] = {
         "postgres dies": _postgres_dies,
@@ -215,12 +219,12 @@ def drills() -> list[Drill]:
     return [
         *killed,
         *(
-            Drill(f"backfill, {name}", "off", _hurt(harm), may_fail=False, stock=Ids.MIXED)
+            Drill(f"backfill, {name}", "off", hurt(harm), may_fail=False, stock=Ids.MIXED)
             for name, harm in quiet.items()
         ),
         *(
             Drill(
-                f"backfill, {name}", "off", _hurt(harm), stock=Ids.MIXED,
+                f"backfill, {name}", "off", hurt(harm), stock=Ids.MIXED,
                 own_qdrant=harm is _qdrant_dies,
             )
             for name, harm in loud.items()

@@ -13,6 +13,7 @@ from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.graph_keeper import GraphKeeper
+from service.stores.postgres.hnsw import BuildLimits
 from service.stores.postgres.payload_indexes import sync_indexes
 from service.stores.postgres.store import PgStore
 from tests.service.stores.postgres.staged import point, staged
@@ -116,3 +117,30 @@ async def test_a_graph_holds_up_no_payload_index(
         await _until_begun(database)
         assert await sync_indexes(other, tables)
         assert not graph.done()
+
+
+async def test_large_builds_of_a_database_take_turns(
+    tables: CollectionTables, database: Database, other: Database
+) -> None:
+    """Each takes all the memory that a build may take; the one that waits says so, a small one does not wait."""
+    store = PgStore(other)
+    notes: list[str | None] = []
+    more = {}
+    for name in ("large", "small"):
+        await store.create_collection(name, tables.config)
+        await store.apply(name, Upsert([point(1)]), wait=True)
+        async with other.connection() as connection:
+            more[name] = await catalog.get(connection, name)
+    no_memory = BuildLimits(megabytes=1)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        async with _holding_up(database, tables):
+            tasks.create_task(hnsw.build_indexes(database, tables, limits=no_memory))
+            await _until_begun(database)
+            second = tasks.create_task(
+                hnsw.build_indexes(other, more["large"], limits=no_memory, note=notes.append)
+            )
+            assert await hnsw.build_indexes(other, more["small"])
+            await asyncio.sleep(_MOMENT)
+            assert not second.done()
+            assert set(notes) == {"waiting for another index build to end"}
+        assert [index.vector for index in await second] == [""]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from backfill.jobs import Claim, JobKind, JobState, Options
+from backfill.key_range import KeyRange
 from backfill.queue import Advance, Refused
-from service.errors import StaleEpoch, TargetUnavailable, WrongInput
+from service.errors import StageError, StaleEpoch, TargetUnavailable, WrongInput
 from service.model.ids import encode_key
 from service.model.points import Point
 from service.stores.postgres import catalog, writes
@@ -132,6 +133,69 @@ async def test_a_range_that_is_given_back_comes_last(queue: Queue) -> None:
     assert numbers == [1, 2]
     again = await queue.claim()
     assert (again.number, again.cursor, again.attempt) == (0, encode_key(2), 2)
+
+
+async def test_a_job_that_cannot_go_on_does_not_keep_younger_ones_waiting(queue: Queue) -> None:
+    """A range that was given back with a reason comes after the other jobs' ranges; one without stays in its place."""
+    await queue.running()
+    await PgStore(queue.database).create_collection("younger", CONFIG)
+    await queue.jobs.start(JobKind.BACKFILL, "younger", Options())
+    step = await queue.jobs.claim_step(queue.owner, KINDS)
+    assert step is not None
+    await queue.jobs.prepared(step, [KeyRange()], None)
+    tuned = await queue.claim()
+    await queue.ranges.release(tuned, queue.owner)
+    failed = await queue.claim()
+    assert failed.collection == "c"
+    await queue.ranges.release(failed, queue.owner, "the source is not available")
+    assert [(await queue.claim()).collection for _ in range(2)] == ["younger", "c"]
+    assert (await queue.latest()).note is None
+
+
+async def test_a_clock_that_was_set_back_keeps_no_lease_alive(queue: Queue) -> None:
+    """What was heard in the future by its holder is not waited for until then."""
+    await queue.running()
+    first = await queue.claim()
+    async with queue.database.connection() as connection:
+        await connection.execute("UPDATE vecferry.job_ranges SET heard_at = now() + interval '1 hour'")
+    assert (await queue.latest()).workers == 0
+    assert (await queue.claim(uuid4())).attempt == first.attempt + 1
+
+
+async def test_nothing_is_copied_from_a_source_that_is_no_longer_right(queue: Queue) -> None:
+    """It lags behind the target then, or was left: what it still has may be gone for good."""
+    await queue.running()
+    claim = await queue.claim()
+    async with queue.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO vecferry.control (name, stage, generation) VALUES ('c', 'shadow', $1)",
+            claim.generation,
+        )
+        claim, _ = await queue.ranges.insert_page(claim, [point(1)], to(2))
+        await connection.execute("UPDATE vecferry.control SET stage = 'live' WHERE name = 'c'")
+    with pytest.raises(StageError, match="stage live"):
+        await queue.ranges.insert_page(claim, [point(2)], to(3))
+    assert await queue.stored(1, 2) == {1: "backfill"}
+
+
+async def test_claims_and_drops_do_not_deadlock(queue: Queue, database: Database) -> None:
+    """A drop has the job before its ranges; a claim that counts the job's workers has the range first."""
+    await queue.running(*range(10, 300, 10), options=Options(workers=25))
+    owners = [uuid4() for _ in range(4)]
+
+    async def claims(owner: UUID) -> None:
+        for _ in range(6):
+            await queue.ranges.claim(owner, KINDS)
+
+    for _ in range(5):
+        async with asyncio.TaskGroup() as all_at_once:
+            for owner in owners:
+                all_at_once.create_task(claims(owner))
+            await asyncio.sleep(0)
+            async with database.transaction() as connection:
+                assert await catalog.drop(connection, "c")
+        await PgStore(database).create_collection("c", CONFIG)
+        await queue.running(*range(10, 300, 10), options=Options(workers=25))
 
 
 async def test_new_ranges_come_before_abandoned_ones(queue: Queue) -> None:
