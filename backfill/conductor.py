@@ -18,8 +18,8 @@ from service.errors import StaleEpoch, VecferryError
 
 _log = structlog.get_logger(__name__)
 
-_AT_ONCE = 4
-"""Index builds take long: they must not keep other collections from beginning."""
+_AT_ONCE = 8
+"""Most steps wait, for instances or for the grace period: they must not keep other collections from beginning."""
 
 
 class Conductor:

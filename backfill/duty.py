@@ -1,9 +1,10 @@
 """How long to wait after a page. Pure: what is known goes in, the pause and its reasons come out.
 
 The *duty* is the share of the time in which a range works; the rest it waits. It is halved while a reading is above its
-limit and comes back in steps when all are well below (additive increase, multiplicative decrease), both at most once in
-a while, so that the effect of a step is seen before the next. At twice a limit nothing is started until the reading is
-below the limit itself. The operator's points per second hold beside all that.
+limit and comes back in steps when none is (additive increase, multiplicative decrease), both at most once in a while,
+so that the effect of a step is seen before the next. The steps back are far between while a reading is near its limit:
+that may be its ordinary level. At twice a limit nothing is started until the reading is below the limit itself. The
+operator's points per second hold beside all that.
 """
 
 import math
@@ -14,12 +15,14 @@ from backfill.pressure import Limits, Pressure, Readings, Reason, pressures
 
 STOP_RATIO = 2.0
 CALM_RATIO = 0.8
-"""Between here and 1 the duty stays as it is."""
+"""From here to 1 the duty comes back slowly."""
 LEAST_SHARE = 1 / 32
 SLOW_SHARE = 0.25
 """While the target cannot be read."""
 LOWER_SECONDS = 3.0
 RAISE_SECONDS = 2.0
+RAISE_NEAR_SECONDS = 15.0
+"""Where a reading is near its limit."""
 RAISE_STEP = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 """Of the duty: a page can take minutes, and so late an answer to a calm server helps nobody."""
@@ -99,10 +102,12 @@ def _next(found: Sequence[Pressure], duty: Duty, now: float) -> Duty:
             return duty
         share = max(duty.share / 2, LEAST_SHARE)
         return replace(duty, share=share, lowered_at=now, because=worst.reason)
-    is_calm = worst is None or worst.ratio <= CALM_RATIO
-    if not is_calm or duty.share >= 1:
+    is_known = all(each.reason is not Reason.UNKNOWN for each in found)
+    if duty.share >= 1 or not is_known:
         return duty
-    if now - max(duty.lowered_at, duty.raised_at) < RAISE_SECONDS:
+    is_calm = worst is None or worst.ratio <= CALM_RATIO
+    pause = RAISE_SECONDS if is_calm else RAISE_NEAR_SECONDS
+    if now - max(duty.lowered_at, duty.raised_at) < pause:
         return duty
     return replace(duty, share=min(duty.share + RAISE_STEP, 1.0), raised_at=now)
 

@@ -146,8 +146,8 @@ class RangeQueue(Protocol):
     async def release(self, claim: Claim, owner: UUID, note: str | None = None) -> None:
         """Give the range back as it is: the next worker need not wait for the lease's end.
 
-        With a note, why it could not go on, it is claimed after all that nobody has failed at, of any job. Without effect
-        when somebody else has it.
+        With a note, why it could not go on, it is claimed after all that nobody has failed at, of any job. Without
+        effect when somebody else has it.
         """
         ...
 

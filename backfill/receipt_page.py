@@ -3,6 +3,7 @@
 Every value is escaped, also numbers: the document may come from a file that somebody wrote.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -17,6 +18,7 @@ h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #ccc; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid #eee; }
 thead th { border-bottom: 1px solid #999; }
+table.pairs { width: auto; } .pairs td { padding-right: 2rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 code, td.hash { font: 0.85em ui-monospace, monospace; overflow-wrap: anywhere; }
 .verdict { display: inline-block; font-weight: 600; padding: 0.3rem 0.8rem; border: 2px solid; border-radius: 0.3rem; }
@@ -56,7 +58,7 @@ def page(document: Document) -> str:
             f"<title>Receipt of {name}</title><style>{_STYLE}</style></head><body>",
             f"<h1>Verification of <code>{name}</code></h1>",
             f'<p class="verdict {"clean" if clean else "unclean"}">{verdict}</p>',
-            *_section("", _pairs(document, _FACTS)),
+            *_section("", _facts(document)),
             *_section("Versions", _table((), _mapping(document.get("versions")).items())),
             *_section("Points", _pairs(document, _COUNTS)),
             *_section("Why it does not speak for all points", _list(document.get("faults"))),
@@ -77,6 +79,14 @@ def _section(title: str, body: str) -> list[str]:
     if not body:
         return []
     return [f"<h2>{_text(title)}</h2>" if title else "", body]
+
+
+def _facts(document: Document) -> str:
+    return _table((), ((title, _said(document.get(name))) for name, title in _FACTS.items()))
+
+
+def _said(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _pairs(document: Document, names: Mapping[str, str]) -> str:
@@ -164,7 +174,8 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     head = "".join(f"<th>{_text(heading)}</th>" for heading in headings)
     top = f"<thead><tr>{head}</tr></thead>" if headings else ""
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table>{top}<tbody>{body}</tbody></table>"
+    pairs = "" if headings else ' class="pairs"'
+    return f"<table{pairs}>{top}<tbody>{body}</tbody></table>"
 
 
 def _cell(value: object) -> str:
@@ -174,7 +185,7 @@ def _cell(value: object) -> str:
 def _class(value: object) -> str:
     if isinstance(value, int):
         return ' class="number"'
-    is_hash = isinstance(value, str) and len(value) == 32  # noqa: PLR2004 - the digits of a digest
+    is_hash = isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)
     return ' class="hash"' if is_hash else ""
 
 

@@ -135,7 +135,7 @@ class VerifyWork:
             # The next page is on its way while this one is compared and stored.
             page, _ = await together(asyncio.to_thread(compare, rows), pair.fill(size))
             claim, orders = await self._store(claim, page, cursor)
-            if cursor is None or not orders.goes_on:
+            if not orders.goes_on:
                 return
             if page.points:
                 size = next_size(self.effort, orders, page)
@@ -146,6 +146,9 @@ class VerifyWork:
                 orders=orders,
                 note=note,
             )
+            # Behind the last page, too: thousands of small collections are thousands of last pages.
+            if cursor is None:
+                return
 
     def _pair(self, claim: Claim) -> Pair:
         start = claim.range.first if claim.cursor is None else claim.cursor

@@ -107,6 +107,7 @@ class LongJobs:
             "created_at": None if job.created_at is None else job.created_at.isoformat(),
             "ended_at": None if job.ended_at is None else job.ended_at.isoformat(),
             "error": job.error,
+            "clean": _is_clean(job),
         }
 
     def _check(self, kind: JobKind, state: CollectionState) -> None:
@@ -135,6 +136,12 @@ def progress(job: Job) -> dict[str, object]:
         "ranges_done": job.ranges_done,
         "workers": job.workers,
     }
+
+
+def _is_clean(job: Job) -> bool | None:
+    """Return the verdict of a verification that is done: the rest of its receipt is long."""
+    clean = (job.result or {}).get("clean") if job.kind is JobKind.VERIFY else None
+    return clean if isinstance(clean, bool) else None
 
 
 def _changed(options: Options, changes: Mapping[str, object]) -> Options:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -44,6 +45,9 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings, public: socket.socket, control: socket.socket) -> None:
     async with instance(settings) as running:
+        # What is there now stays: the collector need not look at all of it again and again.
+        gc.collect()
+        gc.freeze()
         servers = [server_of(running.proxy), server_of(running.control)]
         _stop_on_signals(servers)
         async with asyncio.TaskGroup() as tasks:

@@ -32,7 +32,9 @@ def postgres_server() -> Iterator[str]:
     # run of pytest takes that directory's search permission away from him.
     with TemporaryDirectory(prefix="vecferry-postgres-") as directory:
         server = EmbeddedPostgres(Path(directory))
-        yield server.start()
+        url = server.start()
+        asyncio.run(_without_sync(url))
+        yield url
         server.stop()
 
 
@@ -97,6 +99,17 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = await Database.open(database_url)
     yield opened
     await opened.close()
+
+
+async def _without_sync(url: str) -> None:
+    """Let the server not wait for the disk: no test takes the machine's power away, and hundreds make a database."""
+    connection = await asyncpg.connect(url)
+    try:
+        for setting in ("fsync", "full_page_writes"):
+            await connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
 
 
 async def _run(url: str, statement: str) -> None:

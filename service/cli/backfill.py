@@ -5,22 +5,27 @@ from typing import Annotated
 import typer
 
 from service.cli.client import ControlClient
-from service.cli.following import how_to_follow, report, run, start
+from service.cli.following import how_to_follow, how_to_resume, report, run, start
 from service.cli.options import PointsPerSecond, Workers
-from service.cli.rendering import Job, duration
+from service.cli.rendering import Job, duration, is_paused, state
 from service.cli.stage import Pattern
 
 Detach = Annotated[
-    bool, typer.Option(help="Return at once; `vecferry jobs watch` follows it later.")
+    bool, typer.Option("--detach", help="Return at once; `vecferry jobs watch` follows it later.")
 ]
 
 
 def backfill(
     pattern: Pattern,
     *,
-    restart: Annotated[bool, typer.Option(help="Copy everything again from the first id.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Copy everything again from the first id.")
+    ] = False,
     paused: Annotated[
-        bool, typer.Option(help="Make the jobs, but copy nothing before `vecferry jobs resume`.")
+        bool,
+        typer.Option(
+            "--paused", help="Make the jobs, but copy nothing before `vecferry jobs resume`."
+        ),
     ] = False,
     points_per_second: PointsPerSecond = None,
     workers: Workers = None,
@@ -35,17 +40,20 @@ def backfill(
     if detach or paused:
         report_started("backfill", start(client, "backfill", names, body))
     else:
-        report(run(client, "backfill", names, body), _describe)
+        report(run(client, "backfill", names, body).items(), _describe)
 
 
 def report_started(kind: str, jobs: dict[str, Job]) -> None:
     """Say what was started and how to follow it."""
     begun = [name for name, job in jobs.items() if job["state"] == "running"]
+    paused = [name for name in begun if is_paused(jobs[name])]
+    if going := [name for name in begun if name not in paused]:
+        typer.echo(how_to_follow(kind, going))
+    if paused:
+        typer.echo(how_to_resume(kind, paused))
     report(
-        jobs, lambda job: "was complete already" if job["state"] == "done" else str(job["phase"])
+        jobs.items(), lambda job: "was complete already" if job["state"] == "done" else state(job)
     )
-    if begun:
-        typer.echo(how_to_follow(kind, begun))
 
 
 def _describe(job: Job) -> str:

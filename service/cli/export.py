@@ -32,7 +32,9 @@ def export(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(min=1, max=10_000_000, help="Points per file: what a resumed run repeats."),
     ] = 100_000,
     zstd: Annotated[int, typer.Option(min=1, max=22, help="Compression level.")] = 3,
-    restart: Annotated[bool, typer.Option(help="Replace what is there by a new export.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Replace what is there by a new export.")
+    ] = False,
 ) -> None:
     """Write collections to Parquet files with a manifest; goes on where an earlier run ended."""
     settings = prepared()

@@ -5,7 +5,7 @@ Jobs are stored: who stops following ends nothing.
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -120,16 +120,24 @@ def follow(client: ControlClient, kind: str, names: Sequence[str]) -> dict[str, 
 
 def how_to_follow(kind: str, names: Sequence[str]) -> str:
     """Return what to say of jobs that go on while nobody looks."""
-    what = names[0] if len(names) == 1 else f"'*' --kind {kind}"
-    return (
-        f"{kind} of {len(names)} collection(s) goes on; follow it with `vecferry jobs watch {what}`"
-    )
+    what = f"{kind} of {len(names)} collection(s)"
+    return f"{what} goes on; follow it with `vecferry jobs watch {_which(kind, names)}`"
 
 
-def report(jobs: Mapping[str, Job], describe: Callable[[Job], str]) -> None:
+def how_to_resume(kind: str, names: Sequence[str]) -> str:
+    """Return what to say of jobs that were made paused."""
+    what = f"{kind} of {len(names)} collection(s)"
+    return f"{what} is paused; begin with `vecferry jobs resume {_which(kind, names)}`"
+
+
+def _which(kind: str, names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"'*' --kind {kind}"
+
+
+def report(jobs: Iterable[tuple[str, Job]], describe: Callable[[Job], str]) -> None:
     """Print a line per job; exit 1 when one has not come to a good end."""
     bad = 0
-    for name, job in jobs.items():
+    for name, job in jobs:
         if job["state"] in {"failed", "cancelled"}:
             bad += 1
             reason = f": {job['error']}" if job["error"] else ""

@@ -32,8 +32,12 @@ def import_(  # noqa: PLR0913, PLR0917 - the command's options
     url: Annotated[
         str | None, typer.Option(help="The store's address, where it is not the settings' one.")
     ] = None,
-    verify: Annotated[bool, typer.Option(help="Read every point back and compare it.")] = False,
-    aliases: Annotated[bool, typer.Option(help="Make the exported aliases, at the end.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every point back and compare it.")
+    ] = False,
+    aliases: Annotated[
+        bool, typer.Option("--aliases", help="Make the exported aliases, at the end.")
+    ] = False,
     state: Annotated[
         Path | None, typer.Option(help="Where the progress is kept; default: beside the manifest.")
     ] = None,

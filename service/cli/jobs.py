@@ -10,7 +10,7 @@ from rich.table import Table
 from service.cli.client import ControlClient
 from service.cli.following import follow, report
 from service.cli.options import AsJson, Kind, PageBytes, PointsPerSecond, Workers
-from service.cli.rendering import Job, duration, is_paused, line, points, speed, time_left, waiting
+from service.cli.rendering import Job, duration, line, points, speed, state, time_left, waiting
 from service.cli.tables import show
 from service.errors import StageError, VecferryError
 
@@ -28,6 +28,9 @@ def list_jobs(pattern: Pattern = "*", kind: Kind = None, as_json: AsJson = False
     if as_json:
         typer.echo(json.dumps(jobs))
         return
+    if not jobs:
+        typer.echo("there are no jobs: `vecferry backfill` and `vecferry verify` make them")
+        return
     table = Table()
     for heading in (
         "collection",
@@ -41,9 +44,8 @@ def list_jobs(pattern: Pattern = "*", kind: Kind = None, as_json: AsJson = False
     ):
         table.add_column(heading, overflow="fold")
     for job in jobs:
-        state = "paused" if is_paused(job) else job["phase"]
         table.add_row(
-            job["collection"], job["kind"], state, points(job), speed(job), time_left(job),
+            job["collection"], job["kind"], state(job), points(job), speed(job), time_left(job),
             str(job["workers"]) if job["state"] == "running" else "", waiting(job),
         )  # fmt: skip
     show(table)
@@ -61,8 +63,9 @@ def show_jobs(pattern: Pattern, kind: Kind = None, as_json: AsJson = False) -> N
     for job in jobs:
         typer.echo(f"{job['collection']} {job['kind']} ({job['id']}): {line(job)}")
         typer.echo(f"  began {job['created_at']}, {duration(job['elapsed_seconds'])} in all")
-        for name, value in job["options"].items():
-            typer.echo(f"  {name}: {'no limit' if value is None else value}")
+        limits = {name: value for name, value in job["options"].items() if name != "paused"}
+        for name, value in limits.items():
+            typer.echo(f"  {_spelled(name)}: {'not set' if value is None else value}")
 
 
 @app.command("watch")
@@ -77,9 +80,11 @@ def watch(pattern: Pattern = "*", kind: Kind = None) -> None:
         each: [job["collection"] for job in open_jobs if job["kind"] == each]
         for each in ("backfill", "verify")
     }
-    for each, names in followed.items():
-        if names:
-            report(follow(client, each, names), line)
+    ended = {each: follow(client, each, names) for each, names in followed.items() if names}
+    report(
+        ((f"{name} {each}", job) for each, jobs in ended.items() for name, job in jobs.items()),
+        line,
+    )
 
 
 @app.command("pause")
@@ -114,7 +119,7 @@ def tune(
     }
     for name in (each.replace("-", "_") for each in unlimited or ()):
         if name not in limits:
-            message = f"--unlimited {name}: there is no such limit; one of {', '.join(limits)}"
+            message = f"--unlimited {_spelled(name)}: there is no such limit; one of {', '.join(map(_spelled, limits))}"
             raise StageError(message)
         changes[name] = None
     if not changes:
@@ -128,6 +133,10 @@ def cancel(pattern: Pattern, kind: Kind = None) -> None:
     """End jobs; what they wrote stays, and another run goes through the ids anew."""
     client = ControlClient.from_settings()
     _each(_open(client, pattern, kind), lambda job: client.cancel(job["kind"], job["collection"]))
+
+
+def _spelled(limit: str) -> str:
+    return limit.replace("_", "-")
 
 
 def _tune(pattern: str, kind: str | None, changes: Mapping[str, object]) -> None:

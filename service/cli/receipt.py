@@ -13,6 +13,7 @@ from backfill.receipt_page import page
 from backfill.signature import Verdict, verdict
 from service import config
 from service.cli.client import ControlClient
+from service.cli.rendering import verdict as said
 from service.cli.tables import show
 from service.errors import ConfigurationError, StageError
 
@@ -98,14 +99,14 @@ def _table(receipts: list[dict[str, Any]]) -> Table:
     for heading in ("id", "collection", "finished", "verdict"):
         table.add_column(heading, overflow="fold")
     for each in receipts:
-        verdict_of = "equal" if each["clean"] else "NOT EQUAL"
-        table.add_row(each["id"], each["collection"], each["created_at"], verdict_of)
+        clean = bool(each["clean"])
+        table.add_row(each["id"], each["collection"], each["created_at"], said(clean=clean))
     return table
 
 
 def _summary(document: dict[str, Any]) -> str:
     lines = [
-        f"{document['collection']}: {'equal' if document['clean'] else 'NOT EQUAL'}",
+        f"{document['collection']}: {said(clean=bool(document['clean']))}",
         (
             f"  receipt {document['receipt']}, finished {document['finished_at']},"
             f" stage {document['stage']} (authority: {document['authority']})"

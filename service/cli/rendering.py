@@ -10,7 +10,7 @@ _MINUTE, _HOUR = 60, 3600
 def line(job: Job) -> str:
     """Return how far the job is, how fast it goes, and what it waits for."""
     return ", ".join(
-        part for part in (_state(job), points(job), *_moving(job), waiting(job)) if part
+        part for part in (state(job), points(job), *_moving(job), waiting(job)) if part
     )
 
 
@@ -18,7 +18,7 @@ def beside_bar(job: Job) -> str:
     """Return the same in few words: how far it is the bar shows, and a terminal may have 80 columns."""
     rate = job["points_per_second"]
     told = (
-        "" if _state(job) == "running" else _state(job),
+        "" if state(job) == "running" else state(job),
         f"{job['scanned']:,}",
         "" if rate is None else f"{rate:,.0f}/s",
         time_left(job),
@@ -64,8 +64,17 @@ def duration(seconds: float) -> str:
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
-def _state(job: Job) -> str:
-    return "paused" if is_paused(job) else str(job["phase"])
+def state(job: Job) -> str:
+    """Return what is done now, or how it ended; of a verification that is done, the verdict too."""
+    if is_paused(job):
+        return "paused"
+    clean = job.get("clean")  # an older instance does not say
+    return str(job["phase"]) if clean is None else f"{job['phase']}: {verdict(clean=clean)}"
+
+
+def verdict(*, clean: bool) -> str:
+    """Return a receipt's verdict in two words."""
+    return "equal" if clean else "NOT EQUAL"
 
 
 def is_paused(job: Job) -> bool:

@@ -12,6 +12,7 @@ from service.cli.client import ControlClient
 from service.errors import StageError
 
 _SHOWN = 5
+_REFUSED = "; what Postgres cannot hold is in `vecferry quarantine list`"
 
 
 def repair(
@@ -88,7 +89,7 @@ class _Totals:
             parts.append(f"{counts['pending']} named by unsettled writes")
         if apply:
             parts += [f"{counts['repaired']} repaired", f"{self.left(apply=True)} still differ"]
-            return ", ".join(parts)
+            return ", ".join(parts) + (_REFUSED if counts["differing"] else "")
         parts.append(f"{counts['to_repair']} to repair")
         hint = "; nothing was written, --apply does it" if counts["to_repair"] else ""
         return ", ".join(parts) + hint

@@ -33,6 +33,8 @@ def schema(
             refused = True
             continue
         typer.echo(json.dumps(found) if as_json else _sql(found) if sql else _summary(found))
+    if not (sql or as_json):
+        typer.echo("--sql prints the statements")
     if refused:
         raise typer.Exit(1)
 
@@ -41,15 +43,14 @@ def _summary(found: dict[str, Any]) -> str:
     lines = [f"{found['collection']}: {found['points']} points"]
     lines += [f"  {note}" for note in found["notes"]]
     lines.append(
-        f"  {len(found['tables'])} tables, about {_size(found['table_bytes'])}; {len(found['indexes'])} indexes behind"
-        f" the copy, the HNSW ones about {_size(found['index_bytes'])}"
+        f"  tables: {len(found['tables'])}, about {_size(found['table_bytes'])}; indexes built behind the copy:"
+        f" {len(found['indexes'])}, the HNSW ones about {_size(found['index_bytes'])}"
     )
     if found["build_megabytes"]:
         lines.append(
             f"  the largest graph wants {found['build_megabytes']} MB while it is built, of"
             f" {found['allowed_megabytes']} MB allowed"
         )
-    lines.append("  --sql prints the statements")
     return "\n".join(lines)
 
 

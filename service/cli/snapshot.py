@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def snapshot(
     pattern: Pattern,
     to: Annotated[Path, typer.Option(help="Directory; each collection gets one below it.")],
-    keep: Annotated[bool, typer.Option(help="Leave the snapshot on the server as well.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the snapshot on the server as well.")
+    ] = False,
     url: Annotated[
         str | None, typer.Option(help="A Qdrant node; default: VECFERRY_QDRANT_URL.")
     ] = None,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.cli.client import ControlClient
-from service.cli.rendering import is_paused, speed, time_left, waiting
+from service.cli.rendering import speed, state, time_left, waiting
 from service.cli.tables import show
 
 
@@ -110,7 +110,7 @@ def _job(job: dict[str, Any] | None) -> str:
     if job is None:
         return ""
     total = "?" if job["total"] is None else job["total"]
-    told = f"{'paused' if is_paused(job) else job['phase']} {job['scanned']}/{total}"
+    told = f"{state(job)} {job['scanned']}/{total}"
     if job["state"] not in {"running", "failed"}:
         return told
     return ", ".join(part for part in (told, speed(job), time_left(job), waiting(job)) if part)

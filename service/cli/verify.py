@@ -9,7 +9,7 @@ from service.cli.backfill import Detach, report_started
 from service.cli.client import ControlClient
 from service.cli.following import report, run, start
 from service.cli.options import AsJson, PointsPerSecond, Workers
-from service.cli.rendering import Job
+from service.cli.rendering import Job, verdict
 from service.cli.stage import Pattern
 
 _MOST_LISTED = 10
@@ -35,7 +35,7 @@ def verify(
     if as_json:
         typer.echo(json.dumps({name: _document(job) for name, job in jobs.items()}))
     else:
-        report(jobs, _describe)
+        report(jobs.items(), _describe)
     if any(job["state"] != "done" or not job["result"]["clean"] for job in jobs.values()):
         raise typer.Exit(1)
 
@@ -49,11 +49,19 @@ def _document(job: Job) -> dict[str, Any]:
 
 def _describe(job: Job) -> str:
     result = job["result"]
-    verdict = "equal" if result["clean"] else "NOT EQUAL"
     return (
-        f"{verdict}: {result['compared']} ids compared, {result['differing']} differing, "
+        f"{verdict(clean=result['clean'])}: {result['compared']} ids compared, {result['differing']} differing, "
         f"{result['unsettled']} unsettled, {result['rechecked']} looked at again"
-        f"{_listed(result)}"
+        f"{_listed(result)}{_advice(job['collection'], result)}"
+    )
+
+
+def _advice(name: str, result: dict[str, Any]) -> str:
+    if not result["differing"]:
+        return ""
+    return (
+        f"\n  `vecferry repair {name}` says what would make them equal,"
+        f" `vecferry quarantine list {name}` which of them Postgres cannot hold"
     )
 
 

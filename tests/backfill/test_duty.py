@@ -11,6 +11,7 @@ from backfill.duty import (
     LEAST_SHARE,
     LONGEST_PAUSE_SECONDS,
     LOWER_SECONDS,
+    RAISE_NEAR_SECONDS,
     RAISE_SECONDS,
     RAISE_STEP,
     SLOW_SHARE,
@@ -128,10 +129,9 @@ def test_the_effect_of_a_step_is_seen_before_the_next() -> None:
     assert (first.share, again.share, later.share) == (0.5, 0.5, 0.25)
 
 
-@pytest.mark.parametrize("changed", ["lowered_at", "raised_at"])
-def test_it_comes_back_in_steps(changed: str) -> None:
-    """Each a while after the last change, whichever way that was; and it says what it comes back from."""
-    held = replace(Duty(share=0.5, because=Reason.TARGET), **{changed: 100.0})
+@pytest.mark.parametrize("held", [Duty(0.5, lowered_at=100.0), Duty(0.5, raised_at=100.0)])
+def test_it_comes_back_in_steps(held: Duty) -> None:
+    """Each a while after the last change, whichever way that was."""
     early = decide(QUIET, LIMITS, held, PAGE, now=100.0 + RAISE_SECONDS - 0.1)
     assert early.duty == held
     later = decide(QUIET, LIMITS, held, PAGE, now=100.0 + RAISE_SECONDS)
@@ -152,12 +152,17 @@ def test_no_pause_of_the_duty_is_longer_than_half_a_minute() -> None:
     assert found.pause_seconds == LONGEST_PAUSE_SECONDS
 
 
-def test_between_calm_and_the_limit_the_pace_stays() -> None:
-    """Else it would swing: up at 99 % of a limit, down at 101 %."""
-    held = Duty(share=0.5, because=Reason.TARGET)
-    found = _decide(_slow_target(240), held)
-    assert found.duty.share == 0.5
-    assert found.text == "coming back after target latency, at 50%"
+def test_near_the_limit_the_pace_comes_back_slowly() -> None:
+    """Fast it would swing, up at 99 % of a limit and down at 101 %; never it would stay slow after one bad moment."""
+    held = Duty(share=0.5, because=Reason.TARGET, lowered_at=100.0)
+    near = _slow_target(240)
+    early = decide(near, LIMITS, held, PAGE, now=100.0 + RAISE_NEAR_SECONDS - 0.1)
+    assert early.duty.share == 0.5
+    assert early.text == "coming back after target latency, at 50%"
+    later = decide(near, LIMITS, held, PAGE, now=100.0 + RAISE_NEAR_SECONDS)
+    assert later.duty.share == pytest.approx(0.5 + RAISE_STEP)
+    unknown = replace(QUIET, server_age_seconds=6.0)
+    assert decide(unknown, LIMITS, held, PAGE, now=1_000.0).duty.share == 0.5
 
 
 @pytest.mark.parametrize("readings", [Readings(), replace(QUIET, server_age_seconds=6.0)])

@@ -295,6 +295,29 @@ async def test_a_killed_verification_goes_on(
     assert document["digest"] == expected["digest"]
 
 
+async def test_the_last_page_is_paced_too(rig: Rig) -> None:
+    """It may be the only one, and of thousands of collections."""
+    paced = 0
+
+    async def page_done() -> None:
+        nonlocal paced
+        paced += 1
+
+    effort = Effort(first_page=2 * POINTS, most_points=2 * POINTS)
+    verifier = Verifier(rig.source, rig.database, effort=effort, pace=NoPace(page_done))
+    assert (await verifier.run(rig.name))["clean"] is True
+    assert paced == 1
+
+
+async def test_a_small_component_is_not_hidden_by_a_large_one(rig: Rig) -> None:
+    """Vectors that nobody normalises are the same to the bit, or they differ."""
+    for store, second in ((rig.source, 0.0), (rig.target, 1.0)):
+        image = np.array([1.7e9, second, 0.0], np.float32)
+        await store.apply(rig.name, Upsert([Point(5, {"image": image}, {})]), wait=True)
+    result = await Verifier(rig.source, rig.database).run(rig.name)
+    assert kinds_of(result) == {5: ["vector"]}
+
+
 async def _killed_after(verifier: Verifier, *, pages: int, workers: int) -> None:
     reached = asyncio.Event()
     count = 0

@@ -56,6 +56,8 @@ class Migration:
             async with self._crowd.paused_writers():
                 await self._operator.wait_for_empty_ledger(_SETTLE_SECONDS)
                 points, differing = await self._compare_stores()
+                for collection in collections():
+                    self._show.say(f"  {await self._operator.receipt(collection)}")
                 urls = (self._addresses.qdrant, self._addresses.proxy)
                 parity = await mean_overlap(urls, collections(), questions)
         return Checked(points, differing, parity)

@@ -46,6 +46,17 @@ def _collection(entry: dict[str, Any]) -> CollectionStatus:
     )
 
 
+def receipt_line(text: str) -> str:
+    """Return the figures of a receipt, read from its document."""
+    receipt = json.loads(text)
+    digest = receipt["digest"]
+    return (
+        f"receipt of {receipt['collection']}: {'clean' if receipt['clean'] else 'NOT CLEAN'}, "
+        f"{receipt['compared']:,} points compared, {digest['points']:,} agreed at first sight, "
+        f"digest {digest['source']['content'][:16]} = {digest['target']['content'][:16]}"
+    )
+
+
 def mean_parity(collections: Sequence[CollectionStatus]) -> float | None:
     """Return the overlap over all samples; none before the first."""
     samples = sum(collection.samples for collection in collections)
@@ -94,6 +105,10 @@ class Operator:
     async def status(self) -> list[CollectionStatus]:
         """Return every collection's state."""
         return parse_status(await self.run("status", "--json"))
+
+    async def receipt(self, collection: str) -> str:
+        """Return the figures of the newest verification's receipt. Raises ``CommandFailed`` when it is not clean."""
+        return receipt_line(await self.run("receipt", "show", collection, "--json"))
 
     async def wait_for_empty_ledger(self, seconds: float) -> None:
         """Wait until no collection owes anything. Raises ``CommandFailed``."""

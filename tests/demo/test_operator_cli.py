@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo import operator_cli
-from tests.demo.operator_cli import CommandFailed, Operator, mean_parity, parse_status
+from tests.demo.operator_cli import CommandFailed, Operator, mean_parity, parse_status, receipt_line
 
 STATUS = {
     "instance": "one",
@@ -42,6 +42,22 @@ def test_status_is_read_and_parity_is_weighted_by_samples() -> None:
     ]
     assert mean_parity(statuses) == pytest.approx(0.95)
     assert mean_parity(statuses[2:]) is None
+
+
+def test_a_receipt_is_one_line() -> None:
+    """With what was compared, and the digests of both stores."""
+    document = {
+        "collection": "a", "clean": True, "compared": 1200,
+        "digest": {
+            "points": 1199, "source": {"content": "0123456789abcdef" * 2},
+            "target": {"content": "0123456789abcdef" * 2},
+        },
+    }  # fmt: skip
+    assert receipt_line(json.dumps(document)) == (
+        "receipt of a: clean, 1,200 points compared, 1,199 agreed at first sight, "
+        "digest 0123456789abcdef = 0123456789abcdef"
+    )
+    assert ": NOT CLEAN, " in receipt_line(json.dumps(document | {"clean": False}))
 
 
 @pytest.fixture

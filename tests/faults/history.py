@@ -174,11 +174,17 @@ class History:
                     raise DrillFailed(f"{stage} is refused for {_STAGE_SECONDS:g} s; see the diary")
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def look(self) -> None:
-        """Hold the writers up until the ledger is empty, and judge: what lies between is covered by no later write."""
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Hold the writers up during the block; the last answers are in when it begins."""
         async with AsyncExitStack() as turns:
             for writer in self.writers:
                 await turns.enter_async_context(writer.turn)
+            yield
+
+    async def look(self) -> None:
+        """Hold the writers up until the ledger is empty, and judge: what lies between is covered by no later write."""
+        async with self.paused():
             await self.settle()
             await self.judge()
 

@@ -80,10 +80,10 @@ async def test_long_bodies_are_not_copied() -> None:
 async def _served(app: ASGIApp) -> AsyncIterator[int]:
     server = server_of(app)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        await running
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.serve(sockets=[listener]))
+            yield listener.getsockname()[1]
+            server.should_exit = True
 
 
 @pytest.mark.parametrize("is_late", [False, True])

@@ -159,7 +159,7 @@ def _of_place(tables: CollectionTables, *, exists: bool) -> Iterator[str]:
     if exists:
         yield "the tables are there; the statements are those that made them"
     else:
-        yield f"number {tables.id} is the next one: another collection that is made first takes it"
+        yield f"its tables' number, {tables.id}, is the next free one: another collection that is made first takes it"
 
 
 def _of_vectors(tables: CollectionTables, subject: Subject, min_rows: int) -> Iterator[str]:

@@ -230,7 +230,9 @@ class PostgresRanges:
 def _check_source_is_right(claim: Claim, stage: Stage) -> None:
     """Raise ``StageError`` when the source lags behind the target, or is left: what it has may be gone for good."""
     if authority(stage) is Side.TARGET:
-        message = f"`{claim.collection}` is in stage {stage} by now: Qdrant is no longer copied from"
+        message = (
+            f"`{claim.collection}` is in stage {stage} by now: Qdrant is no longer copied from"
+        )
         raise StageError(message)
 
 

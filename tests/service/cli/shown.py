@@ -30,5 +30,6 @@ def a_job(**changes: Any) -> dict[str, Any]:
         "created_at": "2026-11-22T21:00:00+00:00",
         "ended_at": None,
         "error": None,
+        "clean": None,
         **changes,
     }  # fmt: skip

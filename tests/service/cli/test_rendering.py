@@ -30,6 +30,8 @@ from tests.service.cli.shown import a_job
             "failed, 7/100,000 points (0%), error: no way",
         ),
         (a_job(state="done", phase="done", scanned=0, total=0), "done, 0 points"),
+        (a_job(kind="verify", state="done", phase="done", total=0, clean=True), "done: equal, 0 points"),
+        (a_job(kind="verify", state="done", phase="done", total=0, clean=False), "done: NOT EQUAL, 0 points"),
         (a_job(scanned=200_000, phase="finishing"), "finishing, 200,000/100,000 points (100%)"),
     ],
 )  # fmt: skip

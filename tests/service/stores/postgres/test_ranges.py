@@ -157,7 +157,9 @@ async def test_a_clock_that_was_set_back_keeps_no_lease_alive(queue: Queue) -> N
     await queue.running()
     first = await queue.claim()
     async with queue.database.connection() as connection:
-        await connection.execute("UPDATE vecferry.job_ranges SET heard_at = now() + interval '1 hour'")
+        await connection.execute(
+            "UPDATE vecferry.job_ranges SET heard_at = now() + interval '1 hour'"
+        )
     assert (await queue.latest()).workers == 0
     assert (await queue.claim(uuid4())).attempt == first.attempt + 1
 
