@@ -6,20 +6,19 @@ Rule 2: a page and its checkpoint are one transaction (R13); memory holds nothin
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 import structlog
 
+from backfill.ahead import ahead_of
 from backfill.jobs import Claim, Job, Orders
 from backfill.key_range import KeyRange
 from backfill.metrics import BackfillMetrics
 from backfill.page_size import PageLimits, PageWeight, page_size
-from backfill.pages import PointPage, point_of, read_page
+from backfill.pages import PointPage, pages, point_of
 from backfill.queue import Advance, Note, Pace, RangeQueue, RangeWork, StepWork
 from backfill.splitting import ranges_of
-from backfill.together import together
 from service.errors import RequestError, TargetRefused
 from service.model.ids import encode_key
 from service.model.points import Point
@@ -32,6 +31,8 @@ Arm = Callable[[Job, Note], Awaitable[None]]
 """Returns when every live instance writes intents for the collection (R9)."""
 
 _MOST_WEIGHTS = 64
+_PAGES_AHEAD = 1
+"""In memory are the page that is written, one that is ready, one that waits to be, and one as it came."""
 
 MarkBackfilled = Callable[[Job], Awaitable[None]]
 
@@ -75,13 +76,6 @@ class CopySteps:
         return {"indexes": [dict(index) for index in indexes]}
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    claim: Claim
-    orders: Orders
-    seconds: float
-
-
 class CopyWork:
     """Copies ranges from the source into the store that keeps the queue."""
 
@@ -103,43 +97,33 @@ class CopyWork:
         """The last page's of each job: a range begins with pages as large as the others' are."""
 
     async def work(self, claim: Claim, note: Note) -> None:
-        """Copy from the range's cursor on; one page is read while the one before it is written."""
+        """Copy from the range's cursor on; pages are read while those before them are written."""
         orders = Orders(claim.options)
         start = claim.range.first if claim.cursor is None else claim.cursor
-        size = page_size(self._limits, orders, self._weights.get(claim.job))
-        page: PointPage | None = await self._read(claim, start, size)
-        while page is not None and orders.goes_on:
-            written, ahead = await self._write_and_read_ahead(claim, orders, page)
-            claim, orders = written.claim, written.orders
-            await self._pace.after_page(
-                points=len(page.points),
-                target_seconds=written.seconds,
-                source_seconds=page.seconds,
-                orders=orders,
-                note=note,
-            )
-            page = ahead
 
-    def _weighed(self, claim: Claim, page: PointPage) -> PointPage:
+        def size() -> int:
+            return page_size(self._limits, orders, self._weights.get(claim.job))
+
+        reading = pages(self._source, claim.collection, claim.range, start, size)
+        async with ahead_of(reading, _PAGES_AHEAD) as ahead:
+            while orders.goes_on and (page := await ahead.take()) is not None:
+                self._weigh(claim, page)
+                claim, orders, seconds = await self._write(claim, page)
+                await self._pace.after_page(
+                    points=len(page.points),
+                    target_seconds=seconds,
+                    source_seconds=page.seconds,
+                    orders=orders,
+                    note=note,
+                )
+
+    def _weigh(self, claim: Claim, page: PointPage) -> None:
         if page.weight.points:
             self._weights[claim.job] = page.weight
         while len(self._weights) > _MOST_WEIGHTS:
             self._weights.pop(next(iter(self._weights)))
-        return page
 
-    async def _write_and_read_ahead(
-        self, claim: Claim, orders: Orders, page: PointPage
-    ) -> tuple[_Written, PointPage | None]:
-        if page.next_key is None:
-            return await self._write(claim, page), None
-        size = page_size(self._limits, orders, page.weight)
-        return await together(self._write(claim, page), self._read(claim, page.next_key, size))
-
-    async def _read(self, claim: Claim, start: bytes | None, size: int) -> PointPage:
-        page = await read_page(self._source, claim.collection, claim.range, start, size)
-        return self._weighed(claim, page)
-
-    async def _write(self, claim: Claim, page: PointPage) -> _Written:
+    async def _write(self, claim: Claim, page: PointPage) -> tuple[Claim, Orders, float]:
         started = time.perf_counter()
         after = Advance(page.next_key, scanned=len(page.points), bytes=page.weight.bytes)
         try:
@@ -152,7 +136,7 @@ class CopyWork:
         self._metrics.pages.inc()
         self._metrics.scanned.inc(len(page.points))
         self._metrics.copied.inc(advanced.written - claim.written)
-        return _Written(advanced, orders, seconds)
+        return advanced, orders, seconds
 
     async def _write_around(
         self, claim: Claim, points: Sequence[Point], after: Advance

@@ -16,6 +16,7 @@ from backfill.page_size import PageLimits
 from backfill.queue import Note, Pace, RangeWork, StepWork
 from backfill.verify import Effort, VerifyWork
 from backfill.verify_steps import Patience, VerifySteps
+from backfill.within_limits import WithinLimits
 from service.arming import Arming
 from service.config import Settings
 from service.core import Core, Source
@@ -47,6 +48,7 @@ def range_works(
     """Return what is done with ranges, by kind of job; nothing of it needs an instance."""
     queue = PostgresRanges(database)
     target = PgStore(database, index_min_rows=settings.index_min_rows)
+    source = WithinLimits(source)
     points, size = settings.backfill_page_size, settings.backfill_page_bytes
     # A verification's page is of both stores together.
     effort = Effort(most_points=points, page_bytes=2 * size)
@@ -64,7 +66,7 @@ def conductor_of(
     jobs = PostgresJobs(core.database)
     steps: Mapping[JobKind, StepWork] = {
         JobKind.BACKFILL: CopySteps(
-            source.store, arming.armed, _index_builder(core), arming.backfilled
+            WithinLimits(source.store), arming.armed, _index_builder(core), arming.backfilled
         ),
         JobKind.VERIFY: _verify_steps(core, source, jobs, metrics),
     }
@@ -99,7 +101,7 @@ def _verify_steps(
 ) -> VerifySteps:
     key = core.settings.receipt_key
     return VerifySteps(
-        Looks(source.store, core.target, judge_of(core, source)),
+        Looks(WithinLimits(source.store), core.target, judge_of(core, source)),
         jobs,
         PostgresReceipts(core.database),
         PostgresQuarantine(core.database),

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import errno
-import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp
 
 from service.config import PREFIX, Settings
 from service.errors import ConfigurationError
+from service.garbage import collect_rarely
 from service.joined_writes import JoinedWrites
 from service.main import instance
 
@@ -45,9 +45,7 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings, public: socket.socket, control: socket.socket) -> None:
     async with instance(settings) as running:
-        # What is there now stays: the collector need not look at all of it again and again.
-        gc.collect()
-        gc.freeze()
+        collect_rarely()
         servers = [server_of(running.proxy), server_of(running.control)]
         _stop_on_signals(servers)
         async with asyncio.TaskGroup() as tasks:

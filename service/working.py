@@ -18,6 +18,7 @@ from service.api.own import own_app
 from service.background_jobs import kept_running, range_works
 from service.config import PREFIX, Settings
 from service.errors import ConfigurationError, StoreError
+from service.garbage import collect_rarely
 from service.serving import bound, loop_factory, server_of, url_of
 from service.stores.postgres.database import Database
 from service.stores.postgres.migrate import require_migrated
@@ -116,6 +117,7 @@ def _own_app(registry: CollectorRegistry, opening: Opening) -> ASGIApp:
 
 async def _work(settings: Settings, listener: socket.socket | None) -> None:
     async with worker_process(settings) as process:
+        collect_rarely()
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)

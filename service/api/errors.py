@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from service.api.envelope import failure, refused
 from service.errors import (
+    ArchiveError,
     ConfigurationError,
     Overloaded,
     RateLimited,
@@ -31,6 +32,7 @@ STATUSES: dict[type[VecferryError], HTTPStatus] = {
     StaleEpoch: HTTPStatus.SERVICE_UNAVAILABLE,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     StageError: HTTPStatus.CONFLICT,
+    ArchiveError: HTTPStatus.INTERNAL_SERVER_ERROR,  # of the command line; no route reads archives
     ConfigurationError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 

@@ -113,7 +113,8 @@ def _job(job: dict[str, Any] | None) -> str:
     told = f"{state(job)} {job['scanned']}/{total}"
     if job["state"] not in {"running", "failed"}:
         return told
-    return ", ".join(part for part in (told, speed(job), time_left(job), waiting(job)) if part)
+    moving = (speed(job), time_left(job)) if job["phase"] == "running" else ()
+    return ", ".join(part for part in (told, *moving, waiting(job)) if part)
 
 
 def _parity(parity: dict[str, Any] | None) -> str:

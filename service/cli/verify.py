@@ -52,7 +52,7 @@ def _describe(job: Job) -> str:
     return (
         f"{verdict(clean=result['clean'])}: {result['compared']} ids compared, {result['differing']} differing, "
         f"{result['unsettled']} unsettled, {result['rechecked']} looked at again"
-        f"{_listed(result)}{_advice(job['collection'], result)}"
+        f"{_waived(result)}{_listed(result)}{_advice(job['collection'], result)}"
     )
 
 
@@ -63,6 +63,10 @@ def _advice(name: str, result: dict[str, Any]) -> str:
         f"\n  `vecferry repair {name}` says what would make them equal,"
         f" `vecferry quarantine list {name}` which of them Postgres cannot hold"
     )
+
+
+def _waived(result: dict[str, Any]) -> str:
+    return f", {result['excluded']} waived and left out" if result["excluded"] else ""
 
 
 def _listed(result: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ import uvicorn
 
 from service.api.qdrant.app import qdrant_app
 from service.errors import ConfigurationError
+from service.garbage import collect_rarely
 from service.stores.edge.processes import child_environment
 
 API_VERSION = "1.19.1"
@@ -64,6 +65,7 @@ async def _serve(data_dir: Path, listener: socket.socket, lifeline: int | None) 
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
         if lifeline is not None:
             await _watch(lifeline, server)
+        collect_rarely()
         await server.serve(sockets=[listener])
 
 

@@ -180,7 +180,8 @@ async def test_what_the_target_cannot_hold_is_quarantined(rig: Rig) -> None:
     async with rig.database.connection() as connection:
         rows = await connection.fetch("SELECT key, reason FROM vecferry.quarantine ORDER BY key")
     assert [row["key"] for row in rows] == [encode_key(each) for each in spoiled]
-    assert {row["reason"] for row in rows} == {"Wrong input: unsupported Unicode escape sequence"}
+    said = "unsupported Unicode escape sequence: \\u0000 cannot be converted to text"
+    assert {row["reason"] for row in rows} == {f"Wrong input: {said}"}
     await rig.source.apply(rig.name, DeletePayload(ByIds(spoiled), ("s",)), wait=True)
     async with rig.process():
         await rig.start(restart=True)

@@ -189,7 +189,7 @@ CASES: tuple[Case[Rig], ...] = (
 async def _loaded(rig: Rig, name: str, points: int) -> None:
     """Load the collection and mirror it, when the first case asks for it."""
     if name not in rig.shared:
-        await rig.load(name, points, seed=5)
+        await rig.load(name, points, seed=5, is_indexed=False)
         await rig.vecferry("stage", "set", name, "dualwrite")
         rig.shared[name] = True
 

@@ -43,7 +43,7 @@ async def crewed(rig: Rig) -> Rig:
         directory.chmod(0o755)
         settings = {"VECFERRY_WORKERS": "0"}
         second = await rig.stack.enter_async_context(started(directory, settings))
-        await second.load(NAME, POINTS, seed=11)
+        await second.load(NAME, POINTS, seed=11, is_indexed=False)
         rig.shared[NAME] = second
     found: Rig = rig.shared[NAME]
     return found

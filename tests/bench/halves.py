@@ -12,6 +12,7 @@ import time
 import orjson
 
 from backfill.pages import point_of
+from service.garbage import collect_rarely
 from service.model.points import Page, Point
 from service.model.qdrant import ScrollRequest
 from service.serving import loop_factory
@@ -25,6 +26,7 @@ _PAGE = 1_000
 
 
 async def _halves(qdrant: str, dsn: str, collection: str) -> dict[str, float]:
+    collect_rarely()
     async with QdrantHttp(qdrant) as http:
         read_seconds, pages = await _read(QdrantStore(http), collection)
     database = await Database.open(dsn)
@@ -42,8 +44,9 @@ async def _read(source: QdrantStore, collection: str) -> tuple[float, list[list[
         request = ScrollRequest(offset=offset, limit=_PAGE, with_payload=True, with_vector=True)
         began = time.perf_counter()
         page = await source.scroll(collection, request)
+        points = [point_of(record) for record in page.records]
         seconds += time.perf_counter() - began
-        pages.append([point_of(record) for record in page.records])
+        pages.append(points)
         # What is kept here would be searched for garbage again and again; a backfill keeps nothing.
         gc.freeze()
     return seconds, pages

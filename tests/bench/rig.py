@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 
 from tests.bench.data import DIMENSIONS, points, unit_vectors, upsert_body
 from tests.processes import (
@@ -114,11 +115,18 @@ class Rig:
         url = f"{self.control}/v1/control/collections/{collection}/{kind}"
         return url, {"authorization": f"Bearer {key}"}
 
-    async def load(self, collection: str, count: int, *, seed: int) -> None:
-        """Create a cosine collection with ``count`` points, written straight into Qdrant."""
+    async def load(
+        self, collection: str, count: int, *, seed: int, is_indexed: bool = True
+    ) -> None:
+        """Create a cosine collection with ``count`` points, written straight into Qdrant.
+
+        Where nobody searches, Qdrant need not build an index beside what is measured.
+        """
         path = f"{self.qdrant}/collections/{collection}"
-        size = b'{"vectors":{"size":%d,"distance":"Cosine"}}' % DIMENSIONS
-        await self.send("PUT", path, size)
+        configuration: dict[str, Any] = {"vectors": {"size": DIMENSIONS, "distance": "Cosine"}}
+        if not is_indexed:
+            configuration["optimizers_config"] = {"indexing_threshold": 0}
+        await self.send("PUT", path, orjson.dumps(configuration))
         for first in range(0, count, _SEED_POINTS):
             vectors = unit_vectors(min(_SEED_POINTS, count - first), seed=seed + first)
             for at in range(0, len(vectors), _LOAD_BATCH):

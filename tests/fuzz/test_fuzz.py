@@ -21,6 +21,7 @@ _REQUESTS = 200
 _ANSWERED = 0.5
 
 
+@pytest.mark.timeout(400)  # each request has a limit of its own
 def test_both_systems_refuse_and_answer_alike(module_database_url: str, tmp_path: Path) -> None:
     """Rounds of requests from the document, right and wrong ones, on a world that is laid out anew each time."""
     with running_rig(module_database_url, tmp_path) as running:

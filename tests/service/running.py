@@ -15,7 +15,7 @@ async def running(*work: Coroutine[object, object, None]) -> AsyncIterator[None]
             task.cancel()
 
 
-async def until(is_true: Callable[[], object], *, seconds: float = 5.0) -> None:
+async def until(is_true: Callable[[], object], *, seconds: float = 30.0) -> None:
     """Wait for a condition. Raises ``TimeoutError``."""
     async with asyncio.timeout(seconds):
         while not is_true():  # noqa: ASYNC110 - what is waited for is told by nobody

@@ -4,7 +4,6 @@
 It ends, everything written out, when the front closes its end of the socket, and also when the front dies.
 """
 
-import gc
 import json
 import select
 import signal
@@ -13,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from service.garbage import collect_rarely
 from service.stores.edge.engine import Engine
 from service.stores.edge.settings import EngineSettings
 from service.stores.edge.wire import Reply, pack, receive
@@ -49,7 +49,7 @@ def main() -> None:
         EngineSettings(**json.loads(settings)),
         int(lock),
     )
-    gc.freeze()
+    collect_rarely()
     try:
         serve(connection, engine)
     except (BrokenPipeError, ConnectionResetError):

@@ -49,6 +49,9 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
+    except asyncpg.UntranslatableCharacterError as error:
+        # Its DETAIL names the character, and no more of the value.
+        raise WrongInput(f"{_line(error)}: {error.detail}".rstrip(".")) from error
     except asyncpg.DataError as error:
         raise WrongInput(_line(error)) from error
     except _REFUSED as error:

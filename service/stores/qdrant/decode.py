@@ -1,7 +1,8 @@
 """What Qdrant sends, as points: JSON to float32 arrays without a model per point."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 
@@ -9,11 +10,53 @@ from service.model.ids import parse_point_id
 from service.model.points import UNNAMED, Hit, Page, Record, SparseVector, Vectors, VectorValue
 
 
+class Records(Sequence[Record]):
+    """Points of a page, decoded when they are first looked at.
+
+    Who reads page after page can ask for the next one before, and choose the thread that decodes.
+    """
+
+    def __init__(
+        self, points: Sequence[Mapping[str, Any]], *, payload: bool, vectors: bool
+    ) -> None:
+        self._points = points
+        self._payload = payload
+        self._vectors = vectors
+
+    @cached_property
+    def _records(self) -> list[Record]:
+        return [record(p, payload=self._payload, vectors=self._vectors) for p in self._points]
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Record]: ...
+
+    def __getitem__(self, at: int | slice) -> Record | list[Record]:
+        """Return one or several."""
+        return self._records[at]
+
+    def __len__(self) -> int:
+        """Return how many there are; decodes nothing."""
+        return len(self._points)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Iterate over all."""
+        return iter(self._records)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as a list."""
+        return isinstance(other, Sequence) and self._records == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's
+
+
 def page(result: Mapping[str, Any], *, payload: bool, vectors: bool) -> Page:
     """Return a scroll's page; ``payload`` and ``vectors`` say what had been asked for."""
     offset = result.get("next_page_offset")
     return Page(
-        records=[record(point, payload=payload, vectors=vectors) for point in result["points"]],
+        records=Records(result["points"], payload=payload, vectors=vectors),
         next_id=None if offset is None else parse_point_id(offset),
     )
 

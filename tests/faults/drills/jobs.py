@@ -16,7 +16,7 @@ from tests.faults.writes import VECTORS
 
 Harm = Callable[[History, LongJob], Awaitable[str]]
 
-_PACE = 80
+_PACE = 30
 """Points per second while harm is done, so that there is time for it."""
 _MOST_ROUNDS = 5
 NOTED_SECONDS = 25.0

@@ -18,7 +18,8 @@ from tests.faults.states import held
 from tests.faults.stock import Ids, body_of
 
 _OF_EACH_KIND = 30
-_PACE = 250
+_PACE = 10
+"""Points per second until the kills while it compares are over."""
 _KILLS = 3
 _REPAIR_SECONDS = 60.0
 _STRANGERS = 2**40

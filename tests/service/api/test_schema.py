@@ -120,7 +120,10 @@ def test_the_command_prints_notes_statements_or_json(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ControlClient, "from_settings", classmethod(lambda _: _Control()))
     code, out, err = _run("*")
     assert (code, err) == (1, "wide: vectors.size is more than 16000 dimensions\n")
-    assert "tables: 1, about 3.0 MiB; indexes built behind the copy: 1, the HNSW ones about 5.0 GiB" in out
+    assert (
+        "tables: 1, about 3.0 MiB; indexes built behind the copy: 1, the HNSW ones about 5.0 GiB"
+        in out
+    )
     _, out, _ = _run("*", "--sql")
     assert out.splitlines() == [
         "-- c, 7 points",

@@ -30,8 +30,8 @@ async def test_a_job_is_paused_resumed_and_tuned(collection: str) -> None:
     ran = await vecferry("backfill", collection, "--paused", "--points-per-second", "0.01")
     assert ran.code == 0
     assert ran.out.splitlines() == [
-        f"{collection}: preparing",
-        f"backfill of 1 collection(s) goes on; follow it with `vecferry jobs watch {collection}`",
+        f"backfill of 1 collection(s) is paused; begin with `vecferry jobs resume {collection}`",
+        f"{collection}: paused",
     ]
     assert (await _job(collection))["scanned"] == 0
     table = (await vecferry("jobs", "list")).out
@@ -43,7 +43,7 @@ async def test_a_job_is_paused_resumed_and_tuned(collection: str) -> None:
     assert (ran.code, ran.out.startswith(f"{collection} backfill: paused")) == (0, True)
     await _until(collection, lambda job: job["workers"] == 0)
     shown = (await vecferry("jobs", "show", collection)).out
-    assert "points_per_second: 0.01" in shown
+    assert "points-per-second: 0.01" in shown
     await vecferry("jobs", "tune", collection, "--unlimited", "points-per-second", "--workers", "2")
     options = (await _job(collection))["options"]
     assert (options["points_per_second"], options["workers"], options["paused"]) == (None, 2, True)

@@ -114,6 +114,8 @@ def test_a_stage_that_is_not_known_is_not_off(monkeypatch: pytest.MonkeyPatch) -
         (a_job(scanned=3, note="target latency 412 ms > 250 ms"), "target latency 412 ms > 250 ms"),
         (a_job(scanned=3, points_per_second=1.0), "1 now points/s"),
         (a_job(state="failed", phase="failed", error="no way"), "error: no way"),
+        (a_job(state="done", phase="done", clean=False), "done: NOT EQUAL 0/100000"),
+        (a_job(phase="finishing", points_per_second=0.0, note="why"), "finishing 0/100000, why"),
     ],
 )
 def test_a_job_is_told_with_what_it_waits_for(

@@ -29,6 +29,13 @@ from tests.service.stores.postgres.staged import (
     staged,
 )
 
+_WAITING = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+        WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted
+    )
+"""
+
 
 def spoilt(point_id: int, reason: str = "\x00") -> Point:
     """Return a point that Postgres refuses: a NUL in its payload, or a vector that is not a number."""
@@ -208,8 +215,10 @@ async def test_a_page_waits_for_the_resync_of_its_ids(
         tasks.create_task(resynced(log, state, [intent], slow))
         await is_reading.wait()
         page = tasks.create_task(paged(database, 1))
-        await asyncio.sleep(0.1)
-        assert not page.done()
+        async with database.connection() as connection, asyncio.timeout(30):
+            while not await connection.fetchval(_WAITING):
+                assert not page.done()
+                await asyncio.sleep(0.01)
         held.set()
     assert await rows(database) == []
 
