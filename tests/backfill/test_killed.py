@@ -115,7 +115,7 @@ def lives(draw: random.Random) -> list[Life]:
             workers=draw.randint(1, 3),
             concurrency=draw.randint(1, 2),
             pages=draw.randint(1, 6),
-            is_clean=draw.random() < 0.5,  # noqa: PLR2004 - as often as not
+            is_clean=draw.random() < 0.5,
             death=draw.choice(list(Death)),
             instant=draw.random(),
         )

@@ -13,7 +13,8 @@ from tests.faults.history import DrillFailed, History
 from tests.faults.instances import Instance, Refused
 
 _POLL_SECONDS = 0.05
-_END_SECONDS = 90.0
+_END_SECONDS = 240.0
+"""A verification looks at what unsettled writes name for a minute, anew in each life of its conductor."""
 
 _NOTES = """
     SELECT note FROM vecferry.jobs WHERE id = $1 AND note IS NOT NULL
