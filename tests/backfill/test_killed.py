@@ -192,6 +192,7 @@ class World:
     database: Database
     committed: Counter[PointId] = field(default_factory=Counter)
     overtaken: set[PointId] = field(default_factory=set)
+    clients: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
 
     def worker(self, queue: PostgresRanges, concurrency: int) -> Worker:
         """Return a worker with small pages."""
@@ -305,7 +306,9 @@ class Overtaken(QdrantStore):
 
     async def scroll(self, collection: str, request: ScrollRequest) -> Page:
         page = await super().scroll(collection, request)
-        await self._world.overtake([record.id for record in page.records])
+        ids = [record.id for record in page.records]
+        # The clients do not die with the process that reads: a write that nobody sees end is settled much later.
+        await asyncio.shield(self._world.clients.create_task(self._world.overtake(ids)))
         return page
 
 
@@ -376,7 +379,7 @@ def test_killed_at_any_page_any_number_of_times(
     async def play() -> None:
         async with world(qdrant_url, module_database_url, tmp_path, kind) as one:
             stop = asyncio.Event()
-            async with asyncio.TaskGroup() as clients:
+            async with one.clients as clients:
                 for client in range(2):
                     clients.create_task(one.write(seed + client, stop))
                 dead = [await one.live(life) for life in lives(random.Random(f"{seed} {kind}"))]

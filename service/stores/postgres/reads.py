@@ -83,15 +83,12 @@ async def scroll(
         in_order = ordered.statement(tables, order, matches, wanted, limit=limit)
         found = await rows.fetch(conn, in_order)
         return Page([_record(row, wanted, row["order_value"]) for row in found], None)
-    start = (
-        TRUE
-        if request.offset is None
-        else sql("p.key >= ", Argument(encode_key(point_id_of(request.offset))), "::bytea")
-    )
-    condition = sql(matches, " AND ", start)
+    start = None if request.offset is None else encode_key(point_id_of(request.offset))
+    begins = TRUE if start is None else sql("p.key >= ", Argument(start), "::bytea")
+    condition = sql(matches, " AND ", begins)
     # One more than asked for: it is where the next page begins.
     tail = sql(" ORDER BY p.key LIMIT ", Argument(limit + 1), "::bigint")
-    found = await _select(conn, tables, wanted, condition, tail)
+    found = await _select(conn, tables, wanted, condition, tail, start=start)
     following = decode_key(found[limit]["key"]) if len(found) > limit else None
     return Page(_records(found[:limit], wanted), following)
 
@@ -182,7 +179,7 @@ def _among(keys: Sequence[bytes]) -> Sql:
     return sql("p.key = ANY(", Argument(keys), "::bytea[])")
 
 
-async def _select(
+async def _select(  # noqa: PLR0913 - one statement, spelled out
     conn: Connection,
     tables: CollectionTables,
     wanted: Shape,
@@ -190,6 +187,7 @@ async def _select(
     tail: Sql,
     *,
     version: Sql = _WITHOUT_VERSION,
+    start: bytes | None = None,
 ) -> list[Mapping[str, Any]]:
     return await rows.fetch(
         conn,
@@ -200,7 +198,7 @@ async def _select(
             " FROM ",
             tables.points,
             " AS p",
-            wanted.joins(),
+            wanted.joins(start),
             " WHERE NOT p.deleted AND ",
             condition,
             tail,

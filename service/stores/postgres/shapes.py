@@ -14,7 +14,7 @@ from service.stores.postgres.jsontext import exact
 from service.stores.postgres.vector_tables import VectorTable
 from service.stores.postgres.vectors import loaded, loaded_rows, vector_table
 from service.translate.projection import Projection, projection
-from service.translate.sql import TRUE, Sql, number, sql
+from service.translate.sql import Argument, Sql, number, sql
 
 # Before the text, the binary form of jsonb has one byte for its version.
 _TEXT = slice(1, None)
@@ -39,8 +39,11 @@ class Shape:
         )
         return sql(payload, *vectors)
 
-    def joins(self, condition: Sql = TRUE) -> Sql:
-        """Return the joins from the points ``p`` to the vectors, made where the condition holds."""
+    def joins(self, start: bytes | None = None) -> Sql:
+        """Return the joins from the points ``p``, whose keys begin at ``start``, to the vectors.
+
+        The planner does not conclude that the vectors' keys begin there too: a merge would read all that lie before.
+        """
         return sql(
             *(
                 sql(
@@ -49,10 +52,9 @@ class Shape:
                     " AS ",
                     _alias(at),
                     " ON ",
-                    condition,
-                    " AND ",
                     _alias(at),
                     ".key = p.key",
+                    _from(at, start),
                 )
                 for at, vector in enumerate(self.vectors or ())
             )
@@ -115,3 +117,9 @@ def _column(table: VectorTable, values: Sequence[Any]) -> Sequence[VectorValue |
 
 def _alias(at: int) -> Sql:
     return sql("v", number(at))
+
+
+def _from(at: int, start: bytes | None) -> Sql:
+    if start is None:
+        return sql()
+    return sql(" AND ", _alias(at), ".key >= ", Argument(start), "::bytea")
