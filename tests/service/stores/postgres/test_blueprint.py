@@ -107,7 +107,7 @@ async def test_the_notes_say_why(database: Database) -> None:
     """Types, what has no index, what is not carried over, what memory is missing."""
     notes = "\n".join((await _planned(database, 1_000_000)).notes)
     for said in (
-        "number 1 is the next one",
+        "number, 1, is the next free one",
         "vector `half`: halfvec(8), which holds float16 exactly",
         "vector `small`: an HNSW index\n",
         "vector `wide`: an HNSW index in half precision",
