@@ -173,9 +173,11 @@ def test_a_stopped_worker_gives_its_range_back(
             assert child.stop() == 0
         job = _job(running, collection)
         assert (job["phase"], job["workers"], job["ranges_done"]) == ("running", 0, 0)
-        metrics = httpx.get(f"{running.url}/metrics", timeout=5.0).text
-        assert (
-            f'vecferry_job_points_scanned{{collection="{collection}",kind="backfill"}}' in metrics
+        shown = f'vecferry_job_points_scanned{{collection="{collection}",kind="backfill"}}'
+        # An idle instance looks at the jobs every few seconds.
+        until(
+            lambda: shown in httpx.get(f"{running.url}/metrics", timeout=5.0).text,
+            "the job's gauges",
         )
 
 
