@@ -8,14 +8,11 @@ Rule 2: counts prove something only of a moment without writes. The target is co
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Protocol
 
-import orjson
-
-from service.model.points import Record, SparseVector, VectorValue
+from backfill.digest import digest_of, written
+from service.model.points import Record
 from service.model.qdrant import CountRequest
 from service.ports import PointReader
 from service.stages import Side
@@ -37,7 +34,7 @@ class Memory:
 
     def __init__(self, *, most: int = 50_000) -> None:
         self._most = most
-        self._seen: OrderedDict[tuple[int, bytes], tuple[bytes, bytes]] = OrderedDict()
+        self._seen: OrderedDict[tuple[int, bytes], tuple[int | None, int | None]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -47,7 +44,7 @@ class Memory:
     ) -> None:
         """Remember an id that is equal."""
         place = generation, key
-        self._seen[place] = fingerprint(source), fingerprint(target)
+        self._seen[place] = _fingerprint(key, source), _fingerprint(key, target)
         self._seen.move_to_end(place)
         if len(self._seen) > self._most:
             self._seen.popitem(last=False)
@@ -69,8 +66,8 @@ class Memory:
         seen = self._seen.get((generation, key))
         if seen is None:
             return None
-        is_source_as_before = fingerprint(source) == seen[0]
-        is_target_as_before = fingerprint(target) == seen[1]
+        is_source_as_before = _fingerprint(key, source) == seen[0]
+        is_target_as_before = _fingerprint(key, target) == seen[1]
         if is_source_as_before is is_target_as_before:
             return None
         return Side.TARGET if is_source_as_before else Side.SOURCE
@@ -125,19 +122,8 @@ async def count_both(source: PointReader, witness: Witness, watched: Watched) ->
     return True if is_explained else Mismatch(on_source, before.points)
 
 
-def fingerprint(record: Record | None) -> bytes:
-    """Return a digest of what one store has of an id; equal points of two stores may have different ones."""
+def _fingerprint(key: bytes, record: Record | None) -> int | None:
+    """Return a digest of what one store has of an id, components of vectors included."""
     if record is None:
-        return b""
-    digest = blake2b(orjson.dumps(record.payload, option=orjson.OPT_SORT_KEYS), digest_size=16)
-    for name, vector in sorted((record.vectors or {}).items()):
-        digest.update(name.encode() + b"\0")
-        for part in _parts(vector):
-            digest.update(part)
-    return digest.digest()
-
-
-def _parts(vector: VectorValue) -> Sequence[bytes]:
-    if isinstance(vector, SparseVector):
-        return vector.indices.tobytes(), vector.values.tobytes()
-    return (vector.tobytes(),)
+        return None
+    return digest_of(key, written(record.payload or {}, record.vectors or {})).bits

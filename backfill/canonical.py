@@ -11,8 +11,6 @@ are such numbers they may differ by one of their units. A tolerance for any othe
 components behind a large one.
 """
 
-import re
-from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -29,8 +27,8 @@ _UNIT = 1e-5
 _HALF_UNIT = 2e-3
 """How far rounding to float16 can take the squared length from 1, and more."""
 _EXPONENT_FROM = 1e16
-# A number from 1e16 on, however it is written, or a negative zero; a string that looks like one costs a moment.
-_UNUSUAL = re.compile(rb"[0-9]{17}|[0-9]e|-0\.0")
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_SEVENTEEN = b"0" * 17
 
 
 class Kind(StrEnum):
@@ -84,24 +82,26 @@ def _same_number(first: float, second: float) -> bool:
     return abs(first) >= _EXPONENT_FROM and float(first) == float(second)
 
 
-def texts(payloads: Sequence[Payload]) -> list[bytes]:
-    """Return each payload as JSON with sorted keys; two of the same text are equal."""
-    return [orjson.dumps(payload, option=orjson.OPT_SORT_KEYS) for payload in payloads]
+def text(payload: Payload) -> bytes:
+    """Return the payload as JSON with sorted keys; two of the same text are equal."""
+    return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
 
 
-def canonical(written: Sequence[bytes]) -> Sequence[bytes]:
-    """Return the :func:`texts` in a form that equal payloads share.
+def canonical(written: bytes) -> bytes:
+    """Return a :func:`text` in a form that equal payloads share.
 
     Integers from 1e16 on are written as the nearest float, so two of them may share it without being equal.
     """
-    # One look at all of them: hardly any text has one.
-    if not _UNUSUAL.search(b"\n".join(written)):
+    if not _is_unusual(written):
         return written
-    return [_rewritten(text) if _UNUSUAL.search(text) else text for text in written]
+    return orjson.dumps(_plain(orjson.loads(written)), option=orjson.OPT_SORT_KEYS)
 
 
-def _rewritten(text: bytes) -> bytes:
-    return orjson.dumps(_plain(orjson.loads(text)), option=orjson.OPT_SORT_KEYS)
+def _is_unusual(written: bytes) -> bool:
+    """Say whether there is a number from 1e16 on, however it is written, or a negative zero; or a string like one."""
+    # Takes a fifth of the time of a regular expression.
+    digits = written.translate(_DIGITS)
+    return _SEVENTEEN in digits or b"0e" in digits or b"-0.0" in written
 
 
 def _plain(value: object) -> object:
@@ -142,15 +142,6 @@ def by_index(vector: SparseVector) -> SparseVector:
     """Return the vector with its entries in the order of their indices."""
     order = np.argsort(vector.indices, kind="stable")
     return SparseVector(vector.indices[order], vector.values[order])
-
-
-def close_rows(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
-    """Say of each row whether it is equal as :func:`same_vector` has it; both arrays have the shape ``(rows, dim)``."""
-    equal = (first == second).all(axis=1)
-    for at in np.flatnonzero(~equal):
-        equal[at] = _close(first[at], second[at])
-    found: NDArray[np.bool_] = equal
-    return found
 
 
 def _same_sparse(first: SparseVector, second: SparseVector) -> bool:

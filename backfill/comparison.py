@@ -1,26 +1,14 @@
-"""Comparing a page of ids of both stores at once. Pure, and most of what a verification computes.
+"""Comparing a page of ids of both stores. Pure, and most of what a verification computes.
 
-Vectors of the same name and length are put one below the other and compared in one go; payloads are first compared as
-text, because nearly all are equal.
+Nearly all points are the same bytes in both stores. What is not is compared value by value.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self, TypeGuard
 
-import numpy as np
-
-from backfill.canonical import Kind, canonical, close_rows, same_json, same_vector, texts
-from backfill.digest import Digest, digest_of
-from service.model.points import FloatArray, Record, SparseVector, Vectors, VectorValue
-
-KINDS = {
-    (False, False): (),
-    (True, False): (Kind.PAYLOAD,),
-    (False, True): (Kind.VECTOR,),
-    (True, True): (Kind.PAYLOAD, Kind.VECTOR),
-}
+from backfill.canonical import Kind, differences
+from backfill.digest import Digest, Written, digest_of, total, written
+from service.model.points import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +24,9 @@ class Rows:
 class Compared:
     """What a page came to.
 
-    The digests are of the points that agree, each made from what its own store returned. ``bytes`` is about how much
-    was read of both stores: payloads as JSON, vectors as float32.
+    The digests are of the points that agree, each made from what its own store returned; a point that is the same bytes
+    in both is digested once. ``bytes`` is about how much was read of both stores: payloads as JSON, vectors as float32
+    with their names and shapes.
     """
 
     points: int
@@ -49,101 +38,37 @@ class Compared:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One store's points of the ids that both have."""
-
-    payloads: Sequence[bytes]
-    vectors: Sequence[Vectors]
-
-    @classmethod
-    def of(cls, records: Sequence[Record]) -> Self:
-        return cls(
-            texts([record.payload or {} for record in records]),
-            [record.vectors or {} for record in records],
-        )
-
-    def digest(self, keys: Sequence[bytes], agreed: Sequence[int]) -> Digest:
-        written = canonical([self.payloads[at] for at in agreed])
-        return digest_of([keys[at] for at in agreed], written, [self.vectors[at] for at in agreed])
-
-    @property
-    def bytes(self) -> int:
-        payloads = sum(map(len, self.payloads))
-        return payloads + sum(_weight(v) for each in self.vectors for v in each.values())
-
-
 def compare(rows: Rows) -> Compared:
     """Compare what both stores have of the rows' ids."""
-    both = list(_in_both(rows))
-    keys = [key for key, _, _ in both]
-    source = _Side.of([record for _, record, _ in both])
-    target = _Side.of([record for _, _, record in both])
-    payloads = {
-        at
-        for at, (one, other) in enumerate(zip(source.payloads, target.payloads, strict=True))
-        if one != other and not same_json(both[at][1].payload or {}, both[at][2].payload or {})
-    }
-    vectors = _differing(source.vectors, target.vectors)
-    agreed = [at for at in range(len(both)) if at not in payloads and at not in vectors]
-    kinds = {keys[at]: KINDS[at in payloads, at in vectors] for at in payloads | vectors}
+    differing: list[tuple[bytes, tuple[Kind, ...]]] = []
+    ours: list[Digest] = []
+    theirs: list[Digest] = []
+    weight = 0
     for key, one, other in zip(rows.keys, rows.source, rows.target, strict=True):
-        if one is None or other is None:
-            kinds[key] = (Kind.EXTRA,) if one is None else (Kind.MISSING,)
+        source, target = _written(one), _written(other)
+        weight += _weight(source) + _weight(target)
+        is_same = source == target
+        kinds = () if is_same else differences(one, other)
+        if kinds:
+            differing.append((key, kinds))
+        elif source is not None and target is not None:
+            digest = digest_of(key, source)
+            ours.append(digest)
+            theirs.append(digest if is_same else digest_of(key, target))
     return Compared(
         points=len(rows.keys),
         source_points=sum(record is not None for record in rows.source),
         target_points=sum(record is not None for record in rows.target),
-        differing=sorted(kinds.items()),
-        source_digest=source.digest(keys, agreed),
-        target_digest=target.digest(keys, agreed),
-        bytes=source.bytes + target.bytes + _alone(rows),
+        differing=differing,
+        source_digest=total(ours),
+        target_digest=total(theirs),
+        bytes=weight,
     )
 
 
-def _in_both(rows: Rows) -> Iterator[tuple[bytes, Record, Record]]:
-    for key, one, other in zip(rows.keys, rows.source, rows.target, strict=True):
-        if one is not None and other is not None:
-            yield key, one, other
+def _written(record: Record | None) -> Written | None:
+    return None if record is None else written(record.payload or {}, record.vectors or {})
 
 
-def _alone(rows: Rows) -> int:
-    """Return the bytes of points that only one store has."""
-    records = [
-        one or other
-        for one, other in zip(rows.source, rows.target, strict=True)
-        if one is None or other is None
-    ]
-    return _Side.of([record for record in records if record is not None]).bytes
-
-
-def _differing(source: Sequence[Vectors], target: Sequence[Vectors]) -> set[int]:
-    """Return at which places the vectors differ."""
-    found = set()
-    stacks: dict[tuple[str, int], list[tuple[int, FloatArray, FloatArray]]] = defaultdict(list)
-    for at, (ours, theirs) in enumerate(zip(source, target, strict=True)):
-        if ours.keys() != theirs.keys():
-            found.add(at)
-            continue
-        for name, one in ours.items():
-            other = theirs[name]
-            if _is_flat(one) and _is_flat(other) and one.shape == other.shape:
-                stacks[name, len(one)].append((at, one, other))
-            elif not same_vector(one, other):
-                found.add(at)
-    for stack in stacks.values():
-        close = close_rows(
-            np.stack([one for _, one, _ in stack]), np.stack([other for _, _, other in stack])
-        )
-        found |= {stack[at][0] for at in np.flatnonzero(~close)}
-    return found
-
-
-def _is_flat(vector: VectorValue) -> TypeGuard[FloatArray]:
-    return isinstance(vector, np.ndarray) and vector.ndim == 1
-
-
-def _weight(vector: VectorValue) -> int:
-    if isinstance(vector, SparseVector):
-        return vector.indices.nbytes + vector.values.nbytes
-    return vector.nbytes
+def _weight(point: Written | None) -> int:
+    return 0 if point is None else sum(map(len, point))

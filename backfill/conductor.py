@@ -9,12 +9,12 @@ import structlog
 
 from backfill.bell import Bell
 from backfill.claiming import claim_and_hold
-from backfill.holding import Noted, give_back, while_renewed
+from backfill.holding import Lease, Noted, hold
 from backfill.jobs import Job, JobKind, JobState
 from backfill.patience import passes
 from backfill.queue import StepQueue, StepWork
 from backfill.timing import Timing
-from service.errors import StaleEpoch, VecferryError
+from service.errors import VecferryError
 
 _log = structlog.get_logger(__name__)
 
@@ -62,20 +62,12 @@ class Conductor:
             await self._queue.renew_step(job, self._owner, note.text)
             return True
 
-        try:
-            await while_renewed(self._patiently(job, note), renew, seconds=self._timing.heartbeat)
-        except StaleEpoch as error:
-            log.info("step_dropped", reason=str(error))
-        except VecferryError as error:
-            log.warning("step_failed", error=str(error))
-            await self._fail(job, str(error))
-        except Exception as error:  # a fault of ours ends this job, not the process
-            log.exception("step_failed")
-            await self._fail(job, f"internal error: {type(error).__name__}: {error}")
-        else:
-            log.info("step_done")
-        finally:
-            await give_back(self._queue.release_step(job, self._owner))
+        lease = Lease(
+            renew,
+            fail=lambda error: self._queue.failed(job, error),
+            release=lambda: self._queue.release_step(job, self._owner),
+        )
+        await hold(self._patiently(job, note), lease, seconds=self._timing.heartbeat, log=log)
 
     async def _patiently(self, job: Job, note: Noted) -> None:
         """Do the step, again after errors that pass by themselves."""
@@ -96,6 +88,7 @@ class Conductor:
                 )
             else:
                 self._patience.succeeded(job.id)
+                _log.info("step_done", kind=job.kind, collection=job.collection, state=job.state)
                 return
             await asyncio.sleep(pause)
 
@@ -106,9 +99,3 @@ class Conductor:
             await self._queue.prepared(job, ranges, total)
         else:
             await self._queue.finished(job, await step.finish(job, note))
-
-    async def _fail(self, job: Job, error: str) -> None:
-        async def fail() -> None:
-            await self._queue.failed(job, error)
-
-        await give_back(fail())

@@ -9,13 +9,13 @@ Each is a BLAKE2b of 128 bits; those of several points are added modulo 2**128. 
 against someone who makes up points in order to have a sum come out right.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Self
+from typing import NamedTuple, Self
 
-from backfill.canonical import by_index
-from service.model.points import SparseVector, Vectors, VectorValue
+from backfill.canonical import by_index, canonical, text
+from service.model.points import Payload, SparseVector, Vectors, VectorValue
 
 _BYTES = 16
 _MODULUS = 1 << (8 * _BYTES)
@@ -30,9 +30,7 @@ class Digest:
 
     def __add__(self, other: Self) -> "Digest":
         """Return the digest of both sets, which have no point in common."""
-        return Digest(
-            (self.content + other.content) % _MODULUS, (self.bits + other.bits) % _MODULUS
-        )
+        return total((self, other))
 
     def to_json(self) -> dict[str, str]:
         """Return both as 32 hexadecimal digits."""
@@ -44,24 +42,42 @@ class Digest:
         return cls(int(found["content"], 16), int(found["bits"], 16))
 
 
-def digest_of(
-    keys: Sequence[bytes], payloads: Sequence[bytes], vectors: Sequence[Vectors]
-) -> Digest:
-    """Return the digest of points; ``payloads`` are in canonical form, all have the same length."""
+class Written(NamedTuple):
+    """A point without its key, as bytes; two of the same bytes are equal, and so are their digests."""
+
+    payload: bytes
+    """As :func:`backfill.canonical.text` writes it."""
+    layout: bytes
+    """Names and shapes of the vectors, and the indices of sparse ones."""
+    components: bytes
+
+
+def written(payload: Payload, vectors: Vectors) -> Written:
+    """Return a point's bytes."""
+    layouts, components = [], []
+    for name in sorted(vectors):
+        encoded = name.encode()
+        layout, values = _parts(vectors[name])
+        layouts.append(b"%d:%b%b" % (len(encoded), encoded, layout))
+        components.append(values)
+    return Written(text(payload), b"".join(layouts), b"".join(components))
+
+
+def digest_of(key: bytes, point: Written) -> Digest:
+    """Return the digest of one point."""
+    # JSON has no NUL, so the payload's end cannot be anywhere else.
+    hashed = blake2b(key + canonical(point.payload) + b"\0" + point.layout, digest_size=_BYTES)
+    content = int.from_bytes(hashed.digest(), "big")
+    hashed.update(point.components)
+    return Digest(content, int.from_bytes(hashed.digest(), "big"))
+
+
+def total(digests: Iterable[Digest]) -> Digest:
+    """Return the digest of all."""
     content = bits = 0
-    for key, payload, named in zip(keys, payloads, vectors, strict=True):
-        point = blake2b(key, digest_size=_BYTES)
-        # JSON has no NUL, so the payload's end cannot be anywhere else.
-        point.update(payload + b"\0")
-        values = []
-        for name in sorted(named):
-            layout, components = _parts(named[name])
-            point.update(b"%d:%b%b" % (len(name.encode()), name.encode(), layout))
-            values.append(components)
-        content += int.from_bytes(point.digest(), "big")
-        for components in values:
-            point.update(components)
-        bits += int.from_bytes(point.digest(), "big")
+    for each in digests:
+        content += each.content
+        bits += each.bits
     return Digest(content % _MODULUS, bits % _MODULUS)
 
 

@@ -89,6 +89,14 @@ def decide(
     return Decision(max(of_limit, of_duty), reasons, "; ".join(text for _, text in said), after)
 
 
+def rested(duty: Duty, idle_seconds: float) -> Duty:
+    """Return the duty of a process that has made no page for so long: it comes back as if all readings were good."""
+    if idle_seconds <= 0:
+        return duty
+    share = min(duty.share + idle_seconds // RAISE_SECONDS * RAISE_STEP, 1.0)
+    return replace(duty, share=share, stopped=frozenset())
+
+
 def _next(found: Sequence[Pressure], duty: Duty, now: float) -> Duty:
     worst = found[0] if found else None
     stopped = frozenset(

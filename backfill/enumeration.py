@@ -1,19 +1,26 @@
 """Two stores side by side in id order, and the ranges that they are read in.
 
-Written for the verification alone, on purpose not shared with the backfill: what the one never reads the other must
-not be blind to. It goes on from the successor of the last key that it saw, and ends a store only where a page comes
-back shorter than it was asked for; what the store says of its next page is not relied on.
+What is read next is decided here for the verification alone, on purpose not by the backfill's code: what the one never
+reads the other must not be blind to. It goes on from the successor of the last key that it saw, and ends a store only
+where a page comes back shorter than it was asked for; what the store says of its next page is not relied on.
+
+Each store is read ahead: it is asked for its next page as soon as the last id of the one that came is known, so that it
+works while pages are decoded and compared.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import pairwise
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count, pairwise, tee
 from time import monotonic
 
+from backfill.ahead import Ahead, ahead_of
 from backfill.comparison import Rows
 from backfill.key_range import KeyRange
 from backfill.together import together
-from service.errors import StoreError
+from service.errors import StoreError, VecferryError
 from service.model.ids import MAX_INTEGER_ID, PointId, decode_key, encode_key
 from service.model.points import Page, Record
 from service.model.qdrant import ScrollRequest
@@ -22,6 +29,8 @@ from service.ports import PointReader
 _LAST_INTEGER = encode_key(MAX_INTEGER_ID)
 _FIRST_UUID = encode_key("00000000-0000-0000-0000-000000000000")
 _LAST_UUID = encode_key("ffffffff-ffff-ffff-ffff-ffffffffffff")
+_PAGES_AHEAD = 1
+"""Of each store are in memory the page that is compared, one that is ready, one that waits to be, one as it came."""
 
 
 def successor(key: bytes) -> bytes | None:
@@ -60,63 +69,80 @@ def uncovered(ranges: Sequence[KeyRange]) -> list[str]:
     return faults
 
 
-class Column:
-    """One store's part of a range in ascending id order, filled page by page."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A page of one store within a range: keys in ascending order, and what the store has of each."""
 
-    def __init__(self, reader: PointReader, collection: str, part: KeyRange) -> None:
-        self._reader = reader
-        self._collection = collection
-        self._until = part.until
-        self._next = part.first
-        self._keys: list[bytes] = []
-        self._records: list[Record] = []
-        self.is_read = False
-        """Whether nothing more is to be read."""
-        self.seconds = 0.0
-        """How long the last read took."""
+    keys: list[bytes]
+    records: list[Record]
+    is_last: bool
+    seconds: float
+    """What reading it took."""
 
-    @property
-    def frontier(self) -> bytes | None:
-        """Return the last key that is known here; call it only while the column is not read to its end."""
-        return self._keys[-1] if self._keys else None
 
-    async def fill(self, size: int) -> None:
-        """Read until a row is there, or nothing more to read."""
-        while not (self._keys or self.is_read):
-            started = monotonic()
-            page = await self._scroll(size)
-            self.seconds = monotonic() - started
-            self._take_in(page, size)
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A page as it came, and where the next one begins: ``None`` when there is none in the range."""
 
-    def take(self, last: bytes | None) -> tuple[list[bytes], list[Record]]:
-        """Remove and return the rows up to and including the key ``last``; without one all."""
-        at = len(self._keys) if last is None else bisect_right(self._keys, last)
-        taken = self._keys[:at], self._records[:at]
-        del self._keys[:at], self._records[:at]
-        return taken
+    page: Page
+    start: bytes | None
+    next_start: bytes | None
+    seconds: float
 
-    async def _scroll(self, size: int) -> Page:
-        offset = None if self._next is None else decode_key(self._next)
-        request = ScrollRequest(offset=offset, limit=size, with_payload=True, with_vector=True)
-        return await self._reader.scroll(self._collection, request)
 
-    def _take_in(self, page: Page, size: int) -> None:
-        records = list(page.records)
-        keys = [encode_key(record.id) for record in records]
-        _require_order(self._next, keys)
-        if not keys and page.next_id is not None:
-            message = "a store answered a scroll with no point and a next one"
-            raise StoreError(message)
-        is_last = len(keys) < size and page.next_id is None
-        if self._until is not None and keys and keys[-1] >= self._until:
-            within = sum(key < self._until for key in keys)
-            del keys[within:], records[within:]
-            is_last = True
-        following = successor(keys[-1]) if keys else self._next
-        self._next = following
-        self.is_read = is_last or following is None or not keys
-        self._keys += keys
-        self._records += records
+async def parts(
+    reader: PointReader, collection: str, within: KeyRange, sizes: Iterator[int]
+) -> AsyncGenerator[Part, None]:
+    """Yield one store's part of a range in pages of these ``sizes``, which do not end; the last page may be empty.
+
+    An error is raised behind the pages that came before it. Raises ``StoreError`` when pages are not in order.
+    """
+    answer: _Answer | VecferryError
+    answer = await _asked(reader, collection, within, within.first, next(sizes))
+    while isinstance(answer, _Answer):
+        # A thread: it takes longer than a client's request, and the event loop may have clients.
+        decoding = asyncio.to_thread(_decoded, answer, within)
+        if answer.next_start is None:
+            yield await decoding
+            return
+        asking = _asked(reader, collection, within, answer.next_start, next(sizes))
+        part, answer = await together(decoding, asking)
+        yield part
+    raise answer
+
+
+async def _asked(
+    reader: PointReader, collection: str, within: KeyRange, start: bytes | None, size: int
+) -> _Answer | VecferryError:
+    began = monotonic()
+    offset = None if start is None else decode_key(start)
+    request = ScrollRequest(offset=offset, limit=size, with_payload=True, with_vector=True)
+    try:
+        page = await reader.scroll(collection, request)
+    except VecferryError as error:
+        return error
+    if not page.records and page.next_id is not None:
+        return StoreError("a store answered a scroll with no point and a next one")
+    return _Answer(page, start, _next_start(page, within, size), monotonic() - began)
+
+
+def _next_start(page: Page, within: KeyRange, size: int) -> bytes | None:
+    is_last = len(page.records) < size and page.next_id is None
+    if is_last or not page.records:
+        return None
+    following = successor(encode_key(page.records[-1].id))
+    is_in_range = following is not None and (within.until is None or following < within.until)
+    return following if is_in_range else None
+
+
+def _decoded(answer: _Answer, within: KeyRange) -> Part:
+    records = list(answer.page.records)
+    keys = [encode_key(record.id) for record in records]
+    _require_order(answer.start, keys)
+    if within.until is not None:
+        end = bisect_left(keys, within.until)
+        del keys[end:], records[end:]
+    return Part(keys, records, answer.next_start is None, answer.seconds)
 
 
 def _require_order(start: bytes | None, keys: Sequence[bytes]) -> None:
@@ -127,16 +153,51 @@ def _require_order(start: bytes | None, keys: Sequence[bytes]) -> None:
         raise StoreError(message)
 
 
+class Column:
+    """One store's part of a range in ascending id order, filled page by page."""
+
+    def __init__(self, ahead: Ahead[Part]) -> None:
+        self._ahead = ahead
+        self._keys: list[bytes] = []
+        self._records: list[Record] = []
+        self.is_read = False
+        """Whether nothing more is to be read."""
+        self.seconds = 0.0
+        """How long reading the last page took."""
+
+    @property
+    def frontier(self) -> bytes | None:
+        """Return the last key that is known here; call it only while the column is not read to its end."""
+        return self._keys[-1] if self._keys else None
+
+    async def fill(self) -> None:
+        """Wait until a row is there, or nothing more to read. Raises what reading it raised."""
+        while not (self._keys or self.is_read):
+            part = await self._ahead.take()
+            if part is None:
+                message = "a store's last page did not come"
+                raise StoreError(message)
+            self._keys, self._records = part.keys, part.records
+            self.is_read, self.seconds = part.is_last, part.seconds
+
+    def take(self, last: bytes | None) -> tuple[list[bytes], list[Record]]:
+        """Remove and return the rows up to and including the key ``last``; without one all."""
+        at = len(self._keys) if last is None else bisect_right(self._keys, last)
+        taken = self._keys[:at], self._records[:at]
+        del self._keys[:at], self._records[:at]
+        return taken
+
+
 class Pair:
-    """Both stores' columns of one range, merged as far as both are known."""
+    """Both stores' columns of one range, merged as far as both are known; made by :func:`side_by_side`."""
 
     def __init__(self, source: Column, target: Column) -> None:
         self.source = source
         self.target = target
 
-    async def fill(self, size: int) -> None:
-        """Read both at once where rows are lacking."""
-        await together(self.source.fill(size), self.target.fill(size))
+    async def fill(self) -> None:
+        """Wait for both where rows are lacking."""
+        await together(self.source.fill(), self.target.fill())
 
     def take(self) -> tuple[Rows, bytes | None]:
         """Return the next rows and the key to read on from, ``None`` at the range's end; call it when filled."""
@@ -148,6 +209,25 @@ class Pair:
         last = min(ends, default=None)
         rows = _merged(self.source.take(last), self.target.take(last))
         return rows, None if last is None else successor(last)
+
+
+@asynccontextmanager
+async def side_by_side(
+    source: PointReader,
+    target: PointReader,
+    collection: str,
+    within: KeyRange,
+    size: Callable[[], int],
+) -> AsyncIterator[Pair]:
+    """Read both stores' parts of a range ahead of whoever takes the rows, until the block ends."""
+    # The pages of equal stores are cut at the same ids then, whichever store is faster.
+    sizes = tee(size() for _ in count())
+    ours, theirs = (
+        parts(reader, collection, within, each)
+        for reader, each in zip((source, target), sizes, strict=True)
+    )
+    async with ahead_of(ours, _PAGES_AHEAD) as first, ahead_of(theirs, _PAGES_AHEAD) as second:
+        yield Pair(Column(first), Column(second))
 
 
 def _merged(

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from service.cancellation import end_if_cancelled
 from service.errors import StaleEpoch, VecferryError
@@ -33,6 +35,33 @@ class Noted:
 
 class _Ended(Exception):
     """A heartbeat has brought new orders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How a lease is kept, and what becomes of it: ``fail`` is told why the work cannot be done at all."""
+
+    renew: Renew
+    fail: Callable[[str], Awaitable[object]]
+    release: Callable[[], Awaitable[object]]
+
+
+async def hold(
+    work: Awaitable[None], lease: Lease, *, seconds: float, log: FilteringBoundLogger
+) -> None:
+    """Do the work under a lease and give it back; raises nothing, a fault of ours included: that ends one job."""
+    try:
+        await while_renewed(work, lease.renew, seconds=seconds)
+    except StaleEpoch as error:
+        log.info("lease_dropped", reason=str(error))
+    except VecferryError as error:
+        log.warning("work_failed", error=str(error))
+        await give_back(lease.fail(str(error)))
+    except Exception as error:
+        log.exception("work_failed")
+        await give_back(lease.fail(f"internal error: {type(error).__name__}: {error}"))
+    finally:
+        await give_back(lease.release())
 
 
 async def while_renewed(work: Awaitable[T], renew: Renew, *, seconds: float) -> T | None:
@@ -69,7 +98,7 @@ async def _beat(renew: Renew, seconds: float) -> None:
                 raise _Ended
 
 
-async def give_back(release: Awaitable[None]) -> None:
+async def give_back(release: Awaitable[object]) -> None:
     """Release a lease, if that is possible soon; else it ends by itself."""
     with suppress(VecferryError, TimeoutError):
         async with asyncio.timeout(_GIVE_BACK_SECONDS):

@@ -69,6 +69,10 @@ class JobGauges:
         self.rate = gauge(
             "vecferry_job_points_per_second", "Points read per second over the last ten seconds."
         )
+        self.seconds_left = gauge(
+            "vecferry_job_seconds_left",
+            "How long the job still takes at that rate, where it is known.",
+        )
         self.ranges = gauge("vecferry_job_ranges", "Ranges of ids that the job was split into.")
         self.ranges_done = gauge("vecferry_job_ranges_done", "Ranges that are done.")
         self.workers = gauge("vecferry_job_workers", "Ranges that a worker holds.")
@@ -91,6 +95,8 @@ class JobGauges:
         if job.total is not None:
             self.total.labels(*labels).set(job.total)
         self.rate.labels(*labels).set(pace.points_per_second or 0)
+        if pace.seconds_left is not None:
+            self.seconds_left.labels(*labels).set(pace.seconds_left)
         self.ranges.labels(*labels).set(job.ranges)
         self.ranges_done.labels(*labels).set(job.ranges_done)
         self.workers.labels(*labels).set(job.workers)

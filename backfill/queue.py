@@ -75,8 +75,11 @@ class Jobs(Protocol):
         """Return the newest job of each kind of every collection's present generation, by collection and kind."""
         ...
 
-    async def tune(self, job: UUID, options: Options) -> Job:
-        """Change what an operator may change; workers see it with their next page."""
+    async def tune(self, job: UUID, changes: Mapping[str, object]) -> Job:
+        """Change some fields of its ``Options``, ``None`` is no limit; workers see it with their next page.
+
+        Two operators who change different ones at the same time have both.
+        """
         ...
 
     async def cancel(self, job: UUID) -> Job:
@@ -264,7 +267,7 @@ class Quarantined:
     id: PointId
     reason: str
     found_by: str
-    """``backfill``, ``resync`` or ``import``."""
+    """``backfill`` or ``resync``: who met a refusal of it first, or the resync that met one later."""
     found_at: str
     waived_by: str | None
     refused_again: bool = False

@@ -7,7 +7,7 @@ is made over that form.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from backfill.canonical import HALF_TOLERANCE, TOLERANCE, Kind
@@ -17,6 +17,7 @@ from backfill.key_range import KeyRange
 from backfill.surroundings import Surroundings
 from backfill.verify import Findings
 from service.model.ids import PointId, decode_key
+from service.model.moments import as_text
 
 FORMAT = "vecferry-receipt/1"
 MOST_LISTED = 1_000
@@ -150,8 +151,8 @@ class Receipt:
             "clean": self.is_clean,
             "complete": not faults,
             "faults": faults,
-            "started_at": _text(self.started_at),
-            "finished_at": _text(self.finished_at),
+            "started_at": as_text(self.started_at),
+            "finished_at": as_text(self.finished_at),
             "source_points": total.source_points,
             "target_points": total.target_points,
             "compared": total.compared,
@@ -197,7 +198,3 @@ def _listed(differences: Sequence[Difference], most: int) -> list[dict[str, obje
 
 def _id(key: bytes | None) -> PointId | None:
     return None if key is None else decode_key(key)
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from backfill.jobs import Job
 from backfill.queue import Suspect
 
 Document = Mapping[str, object]
@@ -13,8 +14,11 @@ Document = Mapping[str, object]
 class Receipts(Protocol):
     """Receipts of all collections, also of dropped ones. Every method raises ``TargetUnavailable``."""
 
-    async def store(self, receipt: UUID, document: Document) -> None:
-        """Keep a receipt under its id; one of the same id is replaced: its job was finished twice."""
+    async def store(self, job: Job, document: Document) -> None:
+        """Keep the receipt of a verification under its id; one that an earlier attempt has left is replaced.
+
+        Raises ``StaleEpoch``, with nothing stored, when a later attempt has the job, or it has ended.
+        """
         ...
 
     async def latest(self, collection: str) -> Document | None:
@@ -31,6 +35,9 @@ class Receipts(Protocol):
 
     async def differences(
         self, receipt: UUID, *, after: bytes | None, limit: int
-    ) -> Sequence[Suspect]:
-        """Return confirmed differences in the order of keys, behind ``after``; none once the collection is gone."""
+    ) -> Sequence[Suspect] | None:
+        """Return confirmed differences in the order of keys, behind ``after``; ``None`` once the job is gone.
+
+        It goes with its collection, or when it is an old one.
+        """
         ...

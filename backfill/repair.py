@@ -66,7 +66,10 @@ class Suspected(Protocol):
     async def page(
         self, generation: int, behind: Side, origin: Origin, *, after: str | None, limit: int
     ) -> Page:
-        """Return the next ids of an origin; ``after`` is a page's ``next``."""
+        """Return the next ids of an origin; ``after`` is a page's ``next``.
+
+        Raises ``StageError`` when those of a receipt are gone with its job.
+        """
         ...
 
 

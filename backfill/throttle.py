@@ -9,7 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from statistics import median
@@ -17,12 +17,13 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from backfill.duty import Decision, Duty, PageDone, decide
+from backfill.duty import Decision, Duty, PageDone, decide, rested
 from backfill.jobs import Orders
 from backfill.metrics import ThrottleMetrics
 from backfill.pressure import Latency, Limits, PressureGauge, Readings, Reason, ServerReading
 from backfill.queue import Note
 from service.errors import VecferryError
+from service.model.moments import as_text
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ _PAGES = 5
 _LEAST_PAGES = 3
 _CHANGES_KEPT = 500
 _FORGET_SECONDS = 60.0
-"""A decision that is older is shown no more: nobody makes pages."""
+"""A decision that is older is shown no more, and the share recovers: nobody makes pages."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -70,7 +71,7 @@ class Change:
     def to_json(self) -> dict[str, object]:
         """Return it as JSON values."""
         return {
-            "at": self.at.isoformat(timespec="seconds"),
+            "at": as_text(self.at),
             "share": 0.0 if self.is_stopped else round(self.share, 3),
             "reason": self.text,
         }
@@ -123,6 +124,7 @@ class Throttle:
         any time.
         """
         ended = self._clock()
+        self._forget(ended - target_seconds - source_seconds)
         self._target.add(target_seconds, ended)
         self._source.add(source_seconds, ended)
         page = PageDone(
@@ -138,6 +140,13 @@ class Throttle:
             note(None)
             if (task := asyncio.current_task()) is not None:
                 self._released[task] = self._clock()
+
+    def _forget(self, began: float) -> None:
+        """Begin anew with a page that comes after a long time without one; ``began`` is when it was asked for."""
+        if self._last is None or began - self._last[0] < _FORGET_SECONDS:
+            return
+        self._target, self._source = _PageTimes(), _PageTimes()
+        self._last = began, replace(self._last[1], duty=self._duty_at(began))
 
     def _since_release(self, now: float, at_least: float) -> float:
         """Return how long ago the range was let go; of a range that is new, what its page took for certain."""
@@ -190,6 +199,11 @@ class Throttle:
     def _duty(self) -> Duty:
         return Duty() if self._last is None else self._last[1].duty
 
+    def _duty_at(self, moment: float) -> Duty:
+        """Return the duty as it will be, or was, if no page is made until then."""
+        at = moment if self._last is None else self._last[0]
+        return rested(self._duty, moment - at - _FORGET_SECONDS)
+
     def _keep(self, decision: Decision, now: float) -> None:
         before, after = self._duty, decision.duty
         self._last = now, decision
@@ -211,7 +225,8 @@ class Throttle:
 
     @property
     def _share(self) -> float:
-        return 0.0 if self._duty.stopped else self._duty.share
+        duty = self._duty_at(self._clock())
+        return 0.0 if duty.stopped else duty.share
 
     def _holds_up(self, reason: Reason) -> bool:
         if self._last is None:

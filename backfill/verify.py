@@ -12,7 +12,7 @@ from uuid import UUID
 
 from backfill.comparison import Compared, compare
 from backfill.digest import Digest
-from backfill.enumeration import Column, Pair
+from backfill.enumeration import side_by_side
 from backfill.jobs import Claim, Orders
 from backfill.key_range import KeyRange
 from backfill.metrics import BackfillMetrics
@@ -21,6 +21,8 @@ from backfill.together import together
 from service.ports import PointReader
 
 _SECONDS_PER_PAGE = 5.0
+_GROWTH = 2
+"""So much larger than the last page may one be: pages are asked for before those ahead of them were weighed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +102,16 @@ class Findings:
         return cls(**values, **digests)  # type: ignore[arg-type]  # as to_json wrote it
 
 
-def next_size(effort: Effort, orders: Orders, page: Compared) -> int:
+def next_size(effort: Effort, orders: Orders, page: Compared, size: int) -> int:
     """Return how many points the next page asks for, from what those of the last one weighed.
 
-    Under a limit of the operator a page is a few seconds' worth: a worker looks at its orders after each.
+    ``size`` is how many were asked for so far. Under a limit of the operator a page is a few seconds' worth: a worker
+    looks at its orders after each.
     """
     options = orders.options
     wanted = effort.page_bytes if options.page_bytes is None else options.page_bytes
-    size = min(effort.most_points, wanted * page.points // max(page.bytes, 1))
+    fitting = wanted * page.points // max(page.bytes, 1)
+    size = min(effort.most_points, fitting, size * _GROWTH)
     if options.points_per_second is not None:
         share = options.points_per_second / max(orders.workers, 1)
         size = min(size, int(share * _SECONDS_PER_PAGE))
@@ -128,35 +132,30 @@ class VerifyWork:
 
     async def work(self, claim: Claim, note: Note) -> None:
         """Compare a range from where it is until it is done, paused or cancelled."""
-        pair, size = self._pair(claim), self.effort.first_page
-        await pair.fill(size)
-        while True:
-            rows, cursor = pair.take()
-            # The next page is on its way while this one is compared and stored.
-            page, _ = await together(asyncio.to_thread(compare, rows), pair.fill(size))
-            claim, orders = await self._store(claim, page, cursor)
-            if not orders.goes_on:
-                return
-            if page.points:
-                size = next_size(self.effort, orders, page)
-            await self.pace.after_page(
-                points=page.points,
-                target_seconds=pair.target.seconds,
-                source_seconds=pair.source.seconds,
-                orders=orders,
-                note=note,
-            )
-            # Behind the last page, too: thousands of small collections are thousands of last pages.
-            if cursor is None:
-                return
-
-    def _pair(self, claim: Claim) -> Pair:
         start = claim.range.first if claim.cursor is None else claim.cursor
-        part = KeyRange(start, claim.range.until)
-        source, target = (
-            Column(reader, claim.collection, part) for reader in (self.source, self.target)
-        )
-        return Pair(source, target)
+        within = KeyRange(start, claim.range.until)
+        size = self.effort.first_page
+        reading = side_by_side(self.source, self.target, claim.collection, within, lambda: size)
+        async with reading as pair:
+            await pair.fill()
+            while True:
+                rows, cursor = pair.take()
+                page, _ = await together(asyncio.to_thread(compare, rows), pair.fill())
+                claim, orders = await self._store(claim, page, cursor)
+                if not orders.goes_on:
+                    return
+                if page.points:
+                    size = next_size(self.effort, orders, page, size)
+                await self.pace.after_page(
+                    points=page.points,
+                    target_seconds=pair.target.seconds,
+                    source_seconds=pair.source.seconds,
+                    orders=orders,
+                    note=note,
+                )
+                # Behind the last page, too: thousands of small collections are thousands of last pages.
+                if cursor is None:
+                    return
 
     async def _store(
         self, claim: Claim, page: Compared, cursor: bytes | None

@@ -78,14 +78,16 @@ class VerifySteps:
 
     async def finish(self, job: Job, note: Note) -> Mapping[str, object]:
         """Judge the suspects, make the receipt and store it; the result is its summary."""
-        suspects = await self._suspects(job)
-        judged = await self._judge(job, suspects, note)
         waived = await self.quarantine.waived_keys(job.generation)
-        receipt = await self._receipt(job, judged, waived)
+        # Before the wait: nobody has to wait for ids that are left out anyway.
+        suspects = await self._unexcused(job, await self._suspects(job), waived)
+        judged = await self._judge(job, suspects, note)
+        waived |= await self.quarantine.waived_keys(job.generation)
+        receipt = await self._receipt(job, await self._unexcused(job, judged, waived), waived)
         document = receipt.to_json()
         if self.key is not None:
             document = signed(document, self.key)
-        await self.receipts.store(receipt.id, document)
+        await self.receipts.store(job, document)
         self._report(receipt)
         return receipt.summary()
 
@@ -112,10 +114,19 @@ class VerifySteps:
             if len(page) < _PAGE:
                 return found
 
-    async def _judge(
-        self, job: Job, suspects: Sequence[Suspect], note: Note
-    ) -> dict[bytes, Suspect]:
-        """Return what is confirmed or still open. What was judged is stored at once: a killed job goes on."""
+    async def _unexcused(
+        self, job: Job, found: Sequence[Suspect], waived: frozenset[bytes]
+    ) -> list[Suspect]:
+        """Return those that nobody waived; the others are no suspects any longer."""
+        # Refused points are lacking or old in the target; one that only the target has is not theirs to excuse.
+        excused = {
+            each.key for each in found if each.key in waived and Kind.EXTRA not in each.kinds
+        }
+        await self.queue.judged(job, [Suspect(key, ()) for key in sorted(excused)])
+        return [each for each in found if each.key not in excused]
+
+    async def _judge(self, job: Job, suspects: Sequence[Suspect], note: Note) -> list[Suspect]:
+        """Return what is confirmed or still open, by key. It is stored at once: a killed job goes on."""
         judged = {each.key: each for each in suspects if each.confirmed}
         left = {each.key: each for each in suspects if not each.confirmed}
         if left:
@@ -139,19 +150,12 @@ class VerifySteps:
             note(f"{len(left)} ids that differ are named by unsettled writes; looking again")
             await asyncio.sleep(self.patience.pause_seconds)
         note(None)
-        return judged
+        return [judged[key] for key in sorted(judged)]
 
     async def _receipt(
-        self, job: Job, judged: Mapping[bytes, Suspect], waived: frozenset[bytes]
+        self, job: Job, found: Sequence[Suspect], waived: frozenset[bytes]
     ) -> Receipt:
         ranges = await self.queue.ranges(job)
-        found = [judged[key] for key in sorted(judged)]
-        # Refused points are lacking or old in the target; one that only the target has is not theirs to excuse.
-        excused = {
-            each.key for each in found if each.key in waived and Kind.EXTRA not in each.kinds
-        }
-        await self.queue.judged(job, [Suspect(key, ()) for key in sorted(excused)])
-        rest = [each for each in found if each.key not in excused]
         now = datetime.now(UTC)
         return Receipt(
             id=job.id,
@@ -163,8 +167,8 @@ class VerifySteps:
             ranges=[
                 RangeFindings(claim.range, Findings.from_json(claim.state)) for claim in ranges
             ],
-            confirmed=[_difference(each) for each in rest if each.confirmed],
-            unsettled=[_difference(each) for each in rest if not each.confirmed],
+            confirmed=[_difference(each) for each in found if each.confirmed],
+            unsettled=[_difference(each) for each in found if not each.confirmed],
             excluded=[decode_key(key) for key in sorted(waived)],
         )
 

@@ -9,12 +9,12 @@ import structlog
 
 from backfill.bell import Bell
 from backfill.claiming import claim_and_hold
-from backfill.holding import Noted, give_back, while_renewed
+from backfill.holding import Lease, Noted, hold
 from backfill.jobs import Claim, JobKind
 from backfill.patience import passes
 from backfill.queue import RangeQueue, RangeWork
 from backfill.timing import Timing
-from service.errors import StaleEpoch, VecferryError
+from service.errors import VecferryError
 
 _log = structlog.get_logger(__name__)
 
@@ -61,18 +61,12 @@ class Worker:
             # New options are taken up under a new claim: whoever waits under the old ones could wait for long.
             return orders.goes_on and orders.options == claim.options
 
-        try:
-            await while_renewed(self._work(claim, note), renew, seconds=self._timing.heartbeat)
-        except StaleEpoch as error:
-            log.info("range_dropped", reason=str(error))
-        except VecferryError as error:
-            log.warning("range_failed", error=str(error))
-            await self._give_up(claim, str(error))
-        except Exception as error:  # a fault of ours ends this job, not the process
-            log.exception("range_failed")
-            await self._give_up(claim, f"internal error: {type(error).__name__}: {error}")
-        finally:
-            await give_back(self._queue.release(claim, self._owner, note.text))
+        lease = Lease(
+            renew,
+            fail=lambda error: self._queue.give_up(claim, error),
+            release=lambda: self._queue.release(claim, self._owner, note.text),
+        )
+        await hold(self._work(claim, note), lease, seconds=self._timing.heartbeat, log=log)
 
     async def _work(self, claim: Claim, note: Noted) -> None:
         """Work; after an error that passes by itself, wait and say why. The range is claimed again then."""
@@ -95,6 +89,3 @@ class Worker:
             await asyncio.sleep(pause)
         else:
             self._patience.succeeded(place)
-
-    async def _give_up(self, claim: Claim, error: str) -> None:
-        await give_back(self._queue.give_up(claim, error))

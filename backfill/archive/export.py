@@ -22,6 +22,7 @@ from backfill.retry import Retry
 from backfill.together import together
 from service.errors import ArchiveError
 from service.model.ids import PointId
+from service.model.moments import as_text
 from service.model.qdrant import CountRequest
 from service.ports import PointReader
 
@@ -213,4 +214,4 @@ def _check_unchanged(begun: Manifest, subject: Subject) -> None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return as_text(datetime.now(UTC))

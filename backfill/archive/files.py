@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 
 @contextmanager
 def failures(action: str, path: Path) -> Iterator[None]:
-    """Turn ``OSError`` into ``ArchiveError``; ``action`` is ``read`` or ``write``."""
+    """Turn ``OSError`` into ``ArchiveError``; ``action`` is ``read``, ``write`` or ``lock``."""
     try:
         yield
     except OSError as error:
@@ -50,11 +50,12 @@ def locked(path: Path, what: str) -> Iterator[None]:
     with failures("write", path):
         held = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"{what} is in use by another process ({path})"
-            raise ArchiveError(message) from None
+        with failures("lock", path):
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                message = f"{what} is in use by another process ({path})"
+                raise ArchiveError(message) from None
         yield
     finally:
         os.close(held)

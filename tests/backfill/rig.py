@@ -20,7 +20,7 @@ from backfill.timing import Timing
 from backfill.worker import Worker
 from service.model.ids import PointId
 from service.model.operations import Upsert
-from service.model.points import Point, SparseVector, VectorValue
+from service.model.points import Payload, Point, SparseVector, VectorValue
 from service.model.qdrant import (
     CreateCollection,
     Datatype,
@@ -54,7 +54,7 @@ EVERY_KIND = CreateCollection(
     },
     sparse_vectors={"words": SparseVectorParams(modifier=Modifier.IDF)},
 )
-PAYLOADS: tuple[dict[str, object], ...] = (
+PAYLOADS: tuple[Payload, ...] = (
     {},
     {"n": 1, "f": 1.0, "big": 2**63, "small": 1e-7},
     {"deep": {"list": [1, [None, True], {"ü": "€"}]}},
@@ -65,8 +65,10 @@ QUICK = Timing(
 )
 
 
-def point_of_every_kind(number: int, rng: np.random.Generator) -> Point:
-    """Return a point that has most of the vectors; even numbers have a UUID."""
+def point_of_every_kind(
+    number: int, rng: np.random.Generator, payloads: Sequence[Payload] = PAYLOADS
+) -> Point:
+    """Return a point that has most of the vectors and one of the payloads; even numbers have a UUID."""
     point_id: PointId = number if number % 2 else f"00000000-0000-0000-0000-{number:012d}"
     indices = rng.choice(2**32, number % 4, replace=False).astype(np.uint32)
     vectors: dict[str, VectorValue] = {
@@ -80,7 +82,7 @@ def point_of_every_kind(number: int, rng: np.random.Generator) -> Point:
     for at, name in enumerate(sorted(vectors.keys() - {"text"})):
         if number % 7 == at:
             del vectors[name]
-    return Point(point_id, vectors, dict(PAYLOADS[number % len(PAYLOADS)]))
+    return Point(point_id, vectors, dict(payloads[number % len(payloads)]))
 
 
 class AtOnce:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backfill.canonical import Kind, differences
 from backfill.comparison import Rows, compare
-from backfill.digest import Digest, digest_of
+from backfill.digest import Digest, digest_of, written
 from service.model.ids import encode_key
 from service.model.points import Payload, Record, SparseVector, VectorValue
 
@@ -90,19 +90,20 @@ def test_content_leaves_components_out_and_bits_do_not() -> None:
     """Each thing that is compared exactly changes the content; the last bit of a component only the bits."""
     one = np.array([1.0, 2.0], np.float32)
     near = np.array([1.0, np.nextafter(np.float32(2.0), np.float32(3.0))], np.float32)
-    base = digest_of([encode_key(1)], [b"{}"], [{"": one}])
-    nearly = digest_of([encode_key(1)], [b"{}"], [{"": near}])
+    base = digest_of(encode_key(1), written({}, {"": one}))
+    nearly = digest_of(encode_key(1), written({}, {"": near}))
     assert nearly.content == base.content
     assert nearly.bits != base.bits
     sparse = SparseVector(np.array([7], np.uint32), np.array([1.0], np.float32))
     other = SparseVector(np.array([8], np.uint32), np.array([1.0], np.float32))
-    points: list[tuple[int, bytes, dict[str, VectorValue]]] = [
-            (1, b"{}", {"": one}), (2, b"{}", {"": one}), (1, b'{"a":1}', {"": one}),
-            (1, b"{}", {"a": one}), (1, b"{}", {}), (1, b"{}", {"": one[:1]}),
-            (1, b"{}", {"": one[None, :]}), (1, b"{}", {"": sparse}), (1, b"{}", {"": other}),
+    points: list[tuple[int, Payload, dict[str, VectorValue]]] = [
+            (1, {}, {"": one}), (2, {}, {"": one}), (1, {"a": 1}, {"": one}),
+            (1, {}, {"a": one}), (1, {}, {}), (1, {}, {"": one[:1]}),
+            (1, {}, {"": one[None, :]}), (1, {}, {"": sparse}), (1, {}, {"": other}),
     ]  # fmt: skip
     contents = {
-        digest_of([encode_key(at)], [text], [vectors]).content for at, text, vectors in points
+        digest_of(encode_key(at), written(payload, vectors)).content
+        for at, payload, vectors in points
     }
     assert len(contents) == 9
 
@@ -111,18 +112,18 @@ def test_a_sparse_vector_is_the_same_in_any_order() -> None:
     """Its digest is of the entries by index."""
     entries = [(3, 0.5), (1, 0.25)]
     found = {
-        digest_of([encode_key(1)], [b"{}"], [{"w": _sparse(each)}])
+        digest_of(encode_key(1), written({}, {"w": _sparse(each)}))
         for each in (entries, entries[::-1])
     }
     assert len(found) == 1
 
 
 def test_what_a_page_weighs() -> None:
-    """Payloads as JSON and components of both stores; also of points that only one has."""
+    """Payloads as JSON, shapes and components of both stores; also of points that only one has."""
     vector = np.zeros(10, np.float32)
     alone = compare(rows_of([(({"a": 1}, {"": vector}), None)]))
     both = compare(rows_of([(({"a": 1}, {"": vector}),) * 2]))
-    assert (alone.bytes, both.bytes) == (47, 94)
+    assert (alone.bytes, both.bytes) == (61, 122)
     assert alone.differing == [(encode_key(0), (Kind.MISSING,))]
 
 

@@ -286,9 +286,10 @@ async def test_a_source_that_comes_back_is_waited_for(rig: Rig) -> None:
 async def test_a_target_that_is_full_is_waited_for(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody has to start the job again when there is room."""
+    """Nobody has to start the job again when there is room; the range says what for, also between two tries."""
     real, failures = writes.insert_missing, 4
     said: list[str | None] = []
+    said_between: list[str | None] = []
 
     async def full(
         connection: Connection, tables: catalog.CollectionTables, points: Sequence[Point]
@@ -304,6 +305,10 @@ async def test_a_target_that_is_full_is_waited_for(
             said.append(note)
             return await super().renew(claim, owner, note)
 
+        async def release(self, claim: Claim, owner: UUID, note: str | None = None) -> None:
+            said_between.append(note)
+            await super().release(claim, owner, note)
+
     monkeypatch.setattr(writes, "insert_missing", full)
     slow = Timing(heartbeat=0.02, first_idle=0.02, longest_idle=0.1, first_pause=0.1)
     queue = Heard(rig.database)
@@ -318,6 +323,7 @@ async def test_a_target_that_is_full_is_waited_for(
         job = await rig.ended()
     assert (job.state, job.scanned, failures) == (JobState.DONE, 60, 0)
     assert any("No space left on device; next try after" in (note or "") for note in said)
+    assert sum("No space left on device" in (note or "") for note in said_between) == 4
 
 
 async def test_an_answer_that_blames_the_request_fails_the_job(rig: Rig) -> None:
@@ -393,13 +399,13 @@ async def test_pause_and_resume(rig: Rig) -> None:
     async with rig.process(work=rig.copy_work(queue=Watched(rig, wait_here))):
         job = await rig.start()
         await reached.wait()
-        await rig.jobs.tune(job.id, Options(paused=True))
+        await rig.jobs.tune(job.id, {"paused": True})
         async with asyncio.timeout(5):
             while (await rig.latest()).workers:  # noqa: ASYNC110 - seen in the database only
                 await asyncio.sleep(0.01)
         assert (await rig.latest()).scanned == 14
         go_on.set()
-        await rig.jobs.tune(job.id, Options())
+        await rig.jobs.tune(job.id, {"paused": False})
         rig.bell.ring()
         assert (await rig.ended()).scanned == 60
 

@@ -1,14 +1,21 @@
 """Two stores side by side, and the ranges that they are read in."""
 
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import count, cycle, repeat
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.enumeration import Column, Pair, cut, successor, uncovered
+from backfill.comparison import Rows
+from backfill.enumeration import Part, cut, parts, side_by_side, successor, uncovered
 from backfill.key_range import KeyRange
-from service.errors import StoreError
+from service.errors import SourceUnavailable, StoreError
 from service.model.ids import MAX_INTEGER_ID, PointId, decode_key, encode_key
-from service.model.points import Page
+from service.model.points import Page, Record
 from service.model.qdrant import ScrollRequest
 from tests.backfill.fakes import Shelf, point
 
@@ -26,9 +33,23 @@ IDS = st.sets(ANY_ID, max_size=12)
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=3)
 
 
-def pair_of(ours: Shelf, theirs: Shelf, part: KeyRange) -> Pair:
-    """Return both stores' columns."""
-    return Pair(Column(ours, "c", part), Column(theirs, "c", part))
+async def enumerated(
+    ours: Shelf, theirs: Shelf, part: KeyRange, sizes: Iterator[int], most: int | None = None
+) -> tuple[list[Rows], bytes | None]:
+    """Return the rows of a range, or the first ``most`` of their pages, and where the rest begins."""
+    found: list[Rows] = []
+    async with side_by_side(ours, theirs, "c", part, lambda: next(sizes)) as pair:
+        while True:
+            await pair.fill()
+            rows, cursor = pair.take()
+            found.append(rows)
+            if cursor is None or len(found) == most:
+                return found, cursor
+
+
+async def read(shelf: Shelf, size: int) -> list[Part]:
+    """Return all pages of a store."""
+    return [part async for part in parts(shelf, "c", KeyRange(), repeat(size))]
 
 
 @given(IDS, IDS, SIZES, st.none() | ANY_ID, st.none() | ANY_ID)
@@ -43,20 +64,19 @@ async def test_every_id_of_either_store_comes_once_in_order(
     part = KeyRange(*(None if each is None else encode_key(each) for each in (low, high)))
     source, target = Shelf(map(point, ours)), Shelf(map(point, theirs))
     wanted = sorted(key for key in map(encode_key, ours | theirs) if key in part)
-    for is_resumed in (False, True):
-        pair, seen, turn = pair_of(source, target, part), list[bytes](), 0
+    for most in (None, 1):
+        begin, cursor, seen = part.first, None, list[bytes]()
         while True:
-            await pair.fill(sizes[turn % len(sizes)])
-            rows, cursor = pair.take()
-            for key, one, other in zip(rows.keys, rows.source, rows.target, strict=True):
-                assert (one is not None) == (decode_key(key) in ours)
-                assert (other is not None) == (decode_key(key) in theirs)
-            seen += rows.keys
-            turn += 1
+            rest = KeyRange(begin, part.until)
+            found, cursor = await enumerated(source, target, rest, cycle(sizes), most)
+            for rows in found:
+                for key, one, other in zip(rows.keys, rows.source, rows.target, strict=True):
+                    assert (one is not None) == (decode_key(key) in ours)
+                    assert (other is not None) == (decode_key(key) in theirs)
+                seen += rows.keys
             if cursor is None:
                 break
-            if is_resumed:
-                pair = pair_of(source, target, KeyRange(cursor, part.until))
+            begin = cursor
         assert seen == wanted
 
 
@@ -127,14 +147,9 @@ class Misled(Shelf):
 
 async def test_a_page_that_names_no_next_one_is_not_the_last() -> None:
     """Only a page that is shorter than it was asked for ends a store."""
-    column = Column(Misled(point(i) for i in range(7)), "c", KeyRange())
-    seen = 0
-    while True:
-        await column.fill(3)
-        if column.is_read:
-            break
-        seen += len(column.take(None)[0])
-    assert seen + len(column.take(None)[0]) == 7
+    found = await read(Misled(point(i) for i in range(7)), 3)
+    assert [len(part.keys) for part in found] == [3, 3, 1]
+    assert [part.is_last for part in found] == [False, False, True]
 
 
 async def test_ids_out_of_order_end_the_job() -> None:
@@ -142,7 +157,7 @@ async def test_ids_out_of_order_end_the_job() -> None:
     shelf = Misled(point(i) for i in range(7))
     shelf.order = -1
     with pytest.raises(StoreError, match="not in ascending order"):
-        await Column(shelf, "c", KeyRange()).fill(3)
+        await read(shelf, 3)
 
 
 async def test_an_empty_page_with_a_next_one_ends_the_job() -> None:
@@ -153,4 +168,84 @@ async def test_an_empty_page_with_a_next_one_ends_the_job() -> None:
             return Page([], 3)
 
     with pytest.raises(StoreError, match="no point and a next one"):
-        await Column(Hollow(point(i) for i in range(7)), "c", KeyRange()).fill(3)
+        await read(Hollow(point(i) for i in range(7)), 3)
+
+
+async def test_an_error_comes_behind_the_rows_before_it() -> None:
+    """What was read before a store was lost is compared; and the error is raised by itself."""
+
+    class Lost(Shelf):
+        async def scroll(self, collection: str, request: ScrollRequest) -> Page:
+            if self.scrolls == 3:
+                raise SourceUnavailable("gone")
+            return await super().scroll(collection, request)
+
+    seen: list[bytes] = []
+
+    async def take_all() -> None:
+        source, target = (kind(point(i) for i in range(9)) for kind in (Lost, Shelf))
+        async with side_by_side(source, target, "c", KeyRange(), lambda: 2) as pair:
+            for _ in range(5):
+                await pair.fill()
+                seen.extend(pair.take()[0].keys)
+
+    with pytest.raises(SourceUnavailable, match="gone"):
+        await take_all()
+    assert seen == [encode_key(i) for i in range(6)]
+
+
+class Slow(Shelf):
+    """A store whose pages come undecoded: taking one apart takes until it is asked for the next one."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(point(i) for i in range(number))
+        self.asked = threading.Semaphore(0)
+
+    async def scroll(self, collection: str, request: ScrollRequest) -> Page:
+        self.asked.release()
+        page = await super().scroll(collection, request)
+        return Page(Undecoded(page.records, self.asked), page.next_id)
+
+
+class Undecoded(Sequence[Record]):
+    """Records whose iteration waits for the next request."""
+
+    def __init__(self, records: Sequence[Record], asked: threading.Semaphore) -> None:
+        self.records = records
+        self.asked = asked
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.records[at]
+
+    def __iter__(self) -> Iterator[Record]:
+        # The first permit is the request for this page, the second one that for the next.
+        for _ in range(2 if len(self) == 2 else 1):
+            assert self.asked.acquire(timeout=5), "was not asked for the next page meanwhile"
+        self.asked.release()
+        return iter(self.records)
+
+
+async def test_a_store_is_asked_for_its_next_page_before_one_is_decoded() -> None:
+    """It works meanwhile; otherwise reading and decoding would take turns."""
+    found = await read(Slow(5), 2)
+    assert [len(part.keys) for part in found] == [2, 2, 1]
+
+
+async def test_how_far_a_store_is_read_ahead() -> None:
+    """Memory holds a few pages, however slowly they are taken."""
+    source, target = (Shelf(point(i) for i in range(100)) for _ in range(2))
+    async with side_by_side(source, target, "c", KeyRange(), lambda: 2) as pair:
+        await pair.fill()
+        for _ in range(200):
+            await asyncio.sleep(0.001)
+        assert source.scrolls == target.scrolls == 4
+
+
+async def test_pages_of_equal_stores_are_cut_at_the_same_ids() -> None:
+    """Also when the size changes while one store is further ahead: else each page would be compared in two pieces."""
+    source, target = (Shelf(point(i) for i in range(60)) for _ in range(2))
+    found, _ = await enumerated(source, target, KeyRange(), count(2))
+    assert [len(rows.keys) for rows in found] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 6]

@@ -104,6 +104,41 @@ async def test_a_stop_ends_when_the_reading_is_good_again() -> None:
     assert rig.sample("vecferry_throttle_share") == 1.0
 
 
+async def test_the_share_comes_back_while_nobody_makes_pages() -> None:
+    """Half an hour later the full share is shown, and the next job begins with it; a minute changes nothing."""
+    rig = _Rig()
+    for _ in range(30):
+        await rig.page(target=0.4)
+    low = rig.sample("vecferry_throttle_share")
+    assert low is not None
+    assert low < 0.2
+    rig.now += 59
+    assert rig.sample("vecferry_throttle_share") == low
+    rig.now += 5
+    assert rig.sample("vecferry_throttle_share") == pytest.approx(low + 0.2)
+    rig.now += 1800
+    assert rig.throttle.to_json()["share"] == rig.sample("vecferry_throttle_share") == 1.0
+    assert [await rig.page() for _ in range(5)][2:] == [0.0, 0.0, 0.0]
+    assert rig.throttle.history[-1].share == 1.0
+
+
+async def test_a_stop_is_shown_no_longer_than_somebody_waits_for_it() -> None:
+    """The job was cancelled in the stop: nothing will look at the server again, and nothing is stopped."""
+    rig = _Rig()
+
+    def reading(now: float) -> ServerReading:
+        if now > 1010:
+            raise asyncio.CancelledError
+        return ServerReading(now, lag_seconds=30.0)
+
+    rig.reading = reading
+    with pytest.raises(asyncio.CancelledError):
+        await rig.page()
+    assert rig.sample("vecferry_throttle_share") == 0.0
+    rig.now += 120
+    assert rig.throttle.to_json()["share"] == 1.0
+
+
 async def test_the_servers_readings_are_rare_and_their_loss_is_slow() -> None:
     """Once a second however many pages; without them a quarter of the pace."""
     rig = _Rig()

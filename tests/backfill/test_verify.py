@@ -38,7 +38,12 @@ def test_pages_follow_the_weight_of_points_and_the_operator(
 ) -> None:
     """They aim at bytes, have a largest number of points, and are short under a limit."""
     effort = Effort(most_points=1_000, page_bytes=4_000_000)
-    assert next_size(effort, Orders(options, workers), page_of(points, weight)) == expected
+    assert next_size(effort, Orders(options, workers), page_of(points, weight), 1_000) == expected
+
+
+def test_pages_grow_step_by_step() -> None:
+    """However little the points of a page weigh, those behind it may weigh more."""
+    assert next_size(Effort(), Orders(Options()), page_of(10, 0), 32) == 64
 
 
 @given(FINDINGS)

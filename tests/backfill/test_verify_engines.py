@@ -16,23 +16,16 @@ from backfill.jobs import JobKind, JobState, Options
 from backfill.key_range import KeyRange
 from backfill.signature import Verdict, verdict
 from backfill.verify import Effort
+from backfill.verify_steps import Patience
 from backfill.worker import Worker
 from service.control.state import CollectionState
 from service.errors import SourceUnavailable, StageError, StoreAnswered
 from service.model.ids import PointId, encode_key, sorted_keys
 from service.model.operations import ByIds, Delete, DeleteVectors, SetPayload, UpdateVectors, Upsert
-from service.model.points import Hit, Page, Point, SparseVector, VectorValue
+from service.model.points import Hit, Page, Point
 from service.model.qdrant import (
-    CreateCollection,
-    Datatype,
-    Distance,
-    Modifier,
-    MultiVectorComparator,
-    MultiVectorConfig,
     QueryRequest,
     ScrollRequest,
-    SparseVectorParams,
-    VectorParams,
 )
 from service.stages import Side, Stage
 from service.stores.postgres import catalog, reads, writes
@@ -42,32 +35,13 @@ from service.stores.postgres.intents import PostgresIntents
 from service.stores.postgres.store import PgStore
 from service.stores.qdrant.client import QdrantHttp
 from service.stores.qdrant.store import QdrantStore
-from tests.backfill.rig import QUICK
+from tests.backfill.rig import EVERY_KIND, PAYLOADS, QUICK, point_of_every_kind
 from tests.backfill.verifying import NoPace, Verifier
 from tests.service.stores.postgres.staged import current, intent_of, registered
 
-CONFIG = CreateCollection(
-    vectors={
-        "text": VectorParams(size=8, distance=Distance.COSINE),
-        "image": VectorParams(size=3, distance=Distance.EUCLID),
-        "half": VectorParams(size=8, distance=Distance.COSINE, datatype=Datatype.FLOAT16),
-        "bytes": VectorParams(size=3, distance=Distance.COSINE, datatype=Datatype.UINT8),
-        "rows": VectorParams(
-            size=3,
-            distance=Distance.COSINE,
-            datatype=Datatype.FLOAT16,
-            multivector_config=MultiVectorConfig(comparator=MultiVectorComparator.MAX_SIM),
-        ),
-    },
-    sparse_vectors={"words": SparseVectorParams(modifier=Modifier.IDF)},
-)
-PAYLOADS: tuple[dict[str, object], ...] = (
-    {},
-    {"n": 1, "f": 1.0, "big": 2**63, "small": 1e-7},
-    {"deep": {"list": [1, [None, True], {"ü": "€"}]}},
-    {"e": 1e16, "power": 2.0**60, "huge": 1.5e300, "zero": -0.0, "empty": {}, "none": None},
-)
 POINTS = 60
+ROUNDED = (*PAYLOADS, {"power": 2.0**60, "huge": 1.5e300})
+"""Also numbers that PostgreSQL writes with other digits than Qdrant."""
 
 
 @dataclass
@@ -103,32 +77,14 @@ async def rig(qdrant_url: str, collection_name: str, database: Database) -> Asyn
     rng = np.random.default_rng(3)
     async with QdrantHttp(qdrant_url) as http:
         source = QdrantStore(http)
-        await source.create_collection(collection_name, CONFIG)
-        await source.apply(
-            collection_name, Upsert([_point(i, rng) for i in range(POINTS)]), wait=True
-        )
+        await source.create_collection(collection_name, EVERY_KIND)
+        points = [point_of_every_kind(number, rng, ROUNDED) for number in range(POINTS)]
+        await source.apply(collection_name, Upsert(points), wait=True)
         control = PostgresControl(database)
-        await control.arm(collection_name, CONFIG, actor="test", is_new=True)
+        await control.arm(collection_name, EVERY_KIND, actor="test", is_new=True)
         made = Rig(collection_name, source, database, PgStore(database), control)
         await made.copy()
         yield made
-
-
-def _point(number: int, rng: np.random.Generator) -> Point:
-    point_id: PointId = number if number % 2 else f"00000000-0000-0000-0000-{number:012d}"
-    indices = rng.choice(2**32, number % 4, replace=False).astype(np.uint32)
-    vectors: dict[str, VectorValue] = {
-        "text": rng.random(8, dtype=np.float32),
-        "image": rng.random(3, dtype=np.float32),
-        "half": rng.random(8, dtype=np.float32),
-        "bytes": rng.random(3, dtype=np.float32) * 300,
-        "rows": rng.random((1 + number % 3, 3), dtype=np.float32),
-        "words": SparseVector(indices, rng.random(len(indices), dtype=np.float32)),
-    }
-    for at, name in enumerate(sorted(vectors.keys() - {"text"})):
-        if number % 7 == at:
-            del vectors[name]
-    return Point(point_id, vectors, dict(PAYLOADS[number % len(PAYLOADS)]))
 
 
 def kinds_of(result: object) -> dict[PointId, list[str]]:
@@ -179,10 +135,12 @@ async def test_every_kind_of_difference_is_found(rig: Rig) -> None:
     stored = await verifier.receipts.differences(
         UUID(str(document["receipt"])), after=None, limit=10
     )
+    assert stored is not None
     assert [each.key for each in stored] == sorted(encode_key(i) for i in expected)
     after = await verifier.receipts.differences(
         UUID(str(document["receipt"])), after=stored[1].key, limit=2
     )
+    assert after is not None
     assert [each.key for each in after] == [each.key for each in stored[2:4]]
 
 
@@ -392,6 +350,25 @@ async def test_waived_points_are_left_out_by_name(rig: Rig) -> None:
     assert result["excluded_ids"] == [5]
     await rig.copy([7])
     assert (await verifier.run(rig.name))["clean"]
+
+
+async def test_nobody_waits_for_ids_that_are_waived(rig: Rig) -> None:
+    """They are left out whatever comes of the writes on their way."""
+    await rig.target.apply(rig.name, Delete(ByIds((5,))), wait=True)
+    verifier = Verifier(rig.source, rig.database, patience=Patience(600.0, 0.2, 0.02))
+    verifier.quarantine.keys = frozenset([encode_key(5)])
+    async with asyncio.timeout(30):
+        result = await verifier.run(rig.name)
+    assert (result["clean"], result["excluded_ids"]) == (True, [5])
+
+
+async def test_an_id_that_only_the_target_has_is_not_excused(rig: Rig) -> None:
+    """What the target refused it lacks, or has an old value of; this is another fault."""
+    await rig.source.apply(rig.name, Delete(ByIds((5,))), wait=True)
+    verifier = Verifier(rig.source, rig.database)
+    verifier.quarantine.keys = frozenset([encode_key(5)])
+    result = await verifier.run(rig.name)
+    assert (result["clean"], kinds_of(result)) == (False, {5: ["extra"]})
 
 
 async def test_too_many_differences_are_counted_and_not_kept(rig: Rig) -> None:

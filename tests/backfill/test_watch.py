@@ -59,7 +59,7 @@ async def test_an_open_job_is_shown_with_its_rate() -> None:
     assert await watch.look()
     shown = {
         "vecferry_job_points_scanned": 30, "vecferry_job_points": 100,
-        "vecferry_job_points_per_second": 10, "vecferry_job_ranges": 4,
+        "vecferry_job_points_per_second": 10, "vecferry_job_seconds_left": 7, "vecferry_job_ranges": 4,
         "vecferry_job_ranges_done": 1, "vecferry_job_workers": 2, "vecferry_job_waiting": 1,
     }  # fmt: skip
     assert {name: _shown(registry, name) for name in shown} == shown

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from service.errors import CollectionNotFound, SourceUnavailable, StoreAnswered
+from service.errors import CollectionNotFound, SourceUnavailable, StoreAnswered, StoreError
 
 KEEP_ALIVE_SECONDS = 4.0
 """Shorter than the five seconds after which Qdrant's HTTP server closes an idle connection."""
@@ -23,6 +23,13 @@ TURN_SECONDS = 5.0
 _LARGE_BYTES = 1 << 20
 _NO_COLLECTION = "Not found: Collection `"
 _COLLECTIONS = "/collections/"
+
+
+class AnswerTooLarge(StoreError):
+    """An answer was not read to its end, because it is larger than the caller has memory for."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"Qdrant's answer has more than {most_bytes} bytes")
 
 
 class QdrantHttp:
@@ -75,14 +82,15 @@ class QdrantHttp:
         *,
         body: bytes | None = None,
         params: Mapping[str, str] | None = None,
+        most_bytes: int | None = None,
     ) -> Any:
         """Send one request and return the ``result`` of the answer's envelope.
 
         ``path`` is already percent-encoded and begins with ``/``. Raises ``SourceUnavailable``
         when there was no answer, ``CollectionNotFound``, or ``StoreAnswered`` for every other
-        error answer.
+        error answer; ``AnswerTooLarge`` for an answer of more than ``most_bytes``.
         """
-        status, answer = await self._exchange(method, path, body, params)
+        status, answer = await self._exchange(method, path, body, params, most_bytes)
         return _result(answer, status)
 
     async def version(self) -> str:
@@ -94,14 +102,19 @@ class QdrantHttp:
             raise StoreAnswered(status, answer) from error
 
     async def _exchange(
-        self, method: str, path: str, body: bytes | None, params: Mapping[str, str] | None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        params: Mapping[str, str] | None,
+        most_bytes: int | None = None,
     ) -> tuple[int, bytes]:
         url = URL(self._base + path, encoded=True)
         async with (
             failures(),
             self._open().request(method, url, data=in_pieces(body), params=params) as response,
         ):
-            answer = await response.read()
+            answer = await _read(response, most_bytes)
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise _answered(response.status, answer, path)
         return response.status, answer
@@ -118,6 +131,19 @@ class QdrantHttp:
                 middlewares=(once,),
             )
         return self._session
+
+
+async def _read(response: aiohttp.ClientResponse, most_bytes: int | None) -> bytes:
+    if most_bytes is None:
+        return await response.read()
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > most_bytes:
+            response.close()
+            raise AnswerTooLarge(most_bytes)
+    return b"".join(pieces)
 
 
 def in_pieces(body: bytes | None) -> bytes | BytesIO | None:

@@ -11,7 +11,7 @@ from service.model.points import UNNAMED, Hit, Page, Record, SparseVector, Vecto
 
 
 class Records(Sequence[Record]):
-    """Points of a page, decoded when they are first looked at.
+    """Points of a page, decoded when they are first looked at; one alone, without the others.
 
     Who reads page after page can ask for the next one before, and choose the thread that decodes.
     """
@@ -25,7 +25,10 @@ class Records(Sequence[Record]):
 
     @cached_property
     def _records(self) -> list[Record]:
-        return [record(p, payload=self._payload, vectors=self._vectors) for p in self._points]
+        return [self._decoded(point) for point in self._points]
+
+    def _decoded(self, point: Mapping[str, Any]) -> Record:
+        return record(point, payload=self._payload, vectors=self._vectors)
 
     @overload
     def __getitem__(self, at: int) -> Record: ...
@@ -35,6 +38,8 @@ class Records(Sequence[Record]):
 
     def __getitem__(self, at: int | slice) -> Record | list[Record]:
         """Return one or several."""
+        if isinstance(at, int) and "_records" not in self.__dict__:
+            return self._decoded(self._points[at])
         return self._records[at]
 
     def __len__(self) -> int:

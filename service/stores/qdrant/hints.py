@@ -11,7 +11,7 @@ from service.protocol.hints import OwnedHints
 from service.protocol.ledger import Hint, Intent
 from service.stages import Side
 from service.stores.qdrant.client import QdrantHttp
-from service.stores.qdrant.own import OwnPoints, equals, none_of
+from service.stores.qdrant.own import Condition, OwnPoints, equals, none_of
 
 _HINT = equals("kind", "hint")
 _OWNERS_PAGE = 256
@@ -28,12 +28,17 @@ class QdrantHints:
         await self._points.put({str(hint.intent.id): _payload(hint) for hint in hints})
 
     async def read(
-        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
+        self,
+        *,
+        owner: UUID | None = None,
+        generation: int | None = None,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Hint]:
-        """Return hints, of one owner or of all; up to ``limit``, in the order of their ids, behind ``after``."""
+        """Return hints in the order of their ids; of one owner and generation, or of all."""
         whose = [] if owner is None else [equals("owner", str(owner))]
         start = None if after is None else str(UUID(int=after.int + 1))
-        found = await self._points.page([_HINT, *whose], limit=limit, start=start)
+        found = await self._points.page([_HINT, *whose, *_of(generation)], limit=limit, start=start)
         return [_hint(point_id, payload) for point_id, payload in found]
 
     async def owners(self) -> set[UUID]:
@@ -48,12 +53,15 @@ class QdrantHints:
 
     async def count(self, generation: int | None = None) -> int:
         """Return how many hints there are, exactly; of one generation or of all."""
-        which = [] if generation is None else [equals("generation", generation)]
-        return await self._points.count([_HINT, *which])
+        return await self._points.count([_HINT, *_of(generation)])
 
     async def discard(self, ids: Sequence[UUID]) -> None:
         """Delete exactly these hints."""
         await self._points.delete([str(hint) for hint in ids])
+
+
+def _of(generation: int | None) -> list[Condition]:
+    return [] if generation is None else [equals("generation", generation)]
 
 
 def _payload(hint: Hint) -> dict[str, Any]:

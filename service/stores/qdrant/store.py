@@ -26,10 +26,13 @@ from service.model.qdrant import (
 )
 from service.ports import VectorStore
 from service.stores.qdrant import decode, encode
-from service.stores.qdrant.client import QdrantHttp
+from service.stores.qdrant.client import AnswerTooLarge, QdrantHttp
 
 BARRIER_KEY = "vecferry-barrier-5f3a8c1e"
 """A payload key that no point has; deleting it changes nothing."""
+
+MOST_PAGE_BYTES = 64 * 1024 * 1024
+"""Of a scroll's answer as JSON: how many points were asked for says little when some weigh a thousand times others."""
 
 _ORDERING = "medium"
 """Rule R12: a write weaker than this may leave replicas that disagree for good."""
@@ -38,8 +41,9 @@ _ORDERING = "medium"
 class QdrantStore:
     """The source. Its error answers are ``StoreAnswered``, except where the port names another."""
 
-    def __init__(self, http: QdrantHttp) -> None:
+    def __init__(self, http: QdrantHttp, *, most_page_bytes: int = MOST_PAGE_BYTES) -> None:
         self._http = http
+        self._most_page_bytes = most_page_bytes
 
     async def collections(self) -> list[str]:
         """Return the names of all collections but our own, sorted."""
@@ -86,8 +90,8 @@ class QdrantStore:
         return [decode.record(point, payload=payload, vectors=vectors) for point in result]
 
     async def scroll(self, collection: str, request: ScrollRequest) -> Page:
-        """Return one page in id order."""
-        result = await self._post(collection, "/points/scroll", request)
+        """Return one page in id order, shorter than it was asked for where its points are very large."""
+        result = await self._page(collection, request)
         payload = request.with_payload is None or _asks(request.with_payload)
         return decode.page(result, payload=payload, vectors=_asks(request.with_vector))
 
@@ -175,9 +179,29 @@ class QdrantStore:
         collection: str,
         path: str,
         request: PointRequest | ScrollRequest | CountRequest | QueryRequest,
+        *,
+        most_bytes: int | None = None,
     ) -> Any:
         return await self._http.request(
-            "POST", encode.collection_path(collection) + path, body=encode.model_json(request)
+            "POST",
+            encode.collection_path(collection) + path,
+            body=encode.model_json(request),
+            most_bytes=most_bytes,
+        )
+
+    async def _page(self, collection: str, request: ScrollRequest) -> Any:
+        """Ask for half as many points until the answer is small enough; one point may have any size."""
+        limit = request.limit
+        while limit is not None and limit > 1:
+            shorter = request.model_copy(update={"limit": limit})
+            try:
+                return await self._post(
+                    collection, "/points/scroll", shorter, most_bytes=self._most_page_bytes
+                )
+            except AnswerTooLarge:
+                limit //= 2
+        return await self._post(
+            collection, "/points/scroll", request.model_copy(update={"limit": limit})
         )
 
     async def _change(self, method: str, name: str, body: bytes | None = None) -> bool:

@@ -24,7 +24,7 @@ def test_a_page_is_a_sequence_of_records() -> None:
 
 
 def test_nothing_is_decoded_before_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the next page begins is known before; then each point is decoded once."""
+    """Where the next page begins and its last point are known before; then each point is decoded once."""
     decoded: list[object] = []
 
     def record(point: Mapping[str, Any], **_: bool) -> Record:
@@ -34,5 +34,6 @@ def test_nothing_is_decoded_before_it_is_looked_at(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(decode, "record", record)
     page = _page(2)
     assert (page.next_id, len(page.records), decoded) == (2, 2, [])
-    assert [*page.records, *page.records]
-    assert len(decoded) == 2
+    assert (page.records[-1].id, len(decoded)) == (1, 1)
+    assert [*page.records, *page.records, page.records[-1]]
+    assert len(decoded) == 3

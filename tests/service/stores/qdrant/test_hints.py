@@ -56,6 +56,16 @@ async def test_hints_are_found_by_owner(hints: QdrantHints) -> None:
     assert len(await hints.read(limit=1)) == 1
 
 
+async def test_hints_are_found_by_generation(hints: QdrantHints) -> None:
+    """A look at differences wants those of its own collection."""
+    first, second = hint(generation=1), hint(generation=2)
+    await hints.write([first, second, replace(second, intent=replace(second.intent, id=uuid4()))])
+    assert await hints.read(generation=1, limit=10) == [first]
+    assert len(await hints.read(generation=2, limit=10)) == 2
+    assert await hints.read(generation=3, limit=10) == []
+    assert await hints.read(owner=OTHER, generation=1, limit=10) == []
+
+
 async def test_pages_follow_each_other(hints: QdrantHints) -> None:
     """Read on behind the last one, nothing is left out and nothing comes twice."""
     written = [hint() for _ in range(5)]

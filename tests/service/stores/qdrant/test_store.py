@@ -251,3 +251,26 @@ async def test_all_replicas_can_be_asked_which_points_there_are(
     await store.create_collection(collection_name, TWO_VECTORS)
     await store.apply(collection_name, Upsert([Point(1, {}, {}), Point(UUID, {}, {})]), wait=True)
     assert await store.on_replicas(collection_name, [1, 2, UUID]) == {1, UUID}
+
+
+async def test_a_page_of_large_points_is_short(qdrant_url: str, collection_name: str) -> None:
+    """What is read at once is bounded in bytes, however many points were asked for; one point may have any size."""
+    config = CreateCollection(vectors=VectorParams(size=2, distance=Distance.DOT))
+    small = [Point(number, {"": floats(1.0, 2.0)}, {}) for number in range(20)]
+    large = [
+        Point(number, {"": floats(1.0, 2.0)}, {"text": "x" * size})
+        for number, size in enumerate([30_000] * 9 + [300_000, 30_000], start=20)
+    ]
+    async with QdrantHttp(qdrant_url) as http:
+        store = QdrantStore(http, most_page_bytes=100_000)
+        await store.create_collection(collection_name, config)
+        await store.apply(collection_name, Upsert([*small, *large]), wait=True)
+        sizes, seen, offset = [], list[PointId](), None
+        while offset is not None or not seen:
+            request = ScrollRequest(limit=16, offset=offset, with_payload=True, with_vector=True)
+            page = await store.scroll(collection_name, request)
+            sizes.append(len(page.records))
+            seen += [record.id for record in page.records]
+            offset = page.next_id
+    assert seen == list(range(31))
+    assert sizes == [16, 4, 2, 2, 2, 2, 1, 1, 1]
