@@ -14,13 +14,14 @@ def check_vector(spec: VectorSpec, value: VectorValue, whose: str = "") -> None:
         if spec.kind is not VectorKind.SPARSE:
             raise WrongInput("Conversion between sparse and regular vectors failed")
         return
-    if value.ndim != 1 and spec.kind is not VectorKind.MULTI:
-        raise WrongInput("Conversion between multi and regular vectors failed")
     if spec.kind is VectorKind.SPARSE:
-        raise WrongInput("Conversion between sparse and regular vectors failed")
+        kind = "sparse" if value.ndim == 1 else "multi"
+        raise WrongInput(f"Conversion between {kind} and regular vectors failed")
     got = value.shape[-1] if value.size else 0
     if got != spec.size:
         raise WrongInput(f"Vector dimension error: expected dim: {spec.size}, got {got}{whose}")
+    if value.ndim != 1 and spec.kind is not VectorKind.MULTI:
+        raise WrongInput("Conversion between multi and regular vectors failed")
 
 
 def named(name: str) -> str:

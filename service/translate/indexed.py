@@ -107,7 +107,7 @@ def _of_one_value(
         return _in_boxes(point_at(payload, keys), boxes(condition))
     if not isinstance(wanted, Range | DatetimeRange):
         return None
-    bounds: Mapping[str, float] = numeric_bounds(wanted, "range")
+    bounds: Mapping[str, float] = numeric_bounds(wanted, index, "range")
     if index.kind == "datetime":
         return _in_range(moment_at(payload, keys), integer_bounds(bounds), sql("::bigint"))
     if index.kind == "float" or index.compares_integers:

@@ -36,7 +36,8 @@ class Each:
 Step: TypeAlias = Key | Index | Each
 Path: TypeAlias = tuple[Step, ...]
 
-_KEY = rf'(?:"(?P<quoted>[^"\\]*)"|(?P<bare>[{LETTERS}_-]+))'
+_BARE = re.compile(rf"[{LETTERS}_-]+")
+_KEY = rf'(?:"(?P<quoted>[^"\\]*)"|(?P<bare>{_BARE.pattern}))'
 _FIRST = re.compile(_KEY)
 _REST = re.compile(rf"\.{_KEY}|\[(?:0*(?P<index>[0-9]{{1,20}})|(?P<each>))\]")
 _MOST = 2**64 - 1
@@ -94,12 +95,12 @@ def opened_values_at(value: Any, path: Path) -> Iterator[Any]:
 
 
 def spell(path: Path) -> str:
-    """Return a text that :func:`parse_path` takes for the path."""
+    """Return the text that :func:`parse_path` takes for the path, as Qdrant writes it: no quotes but where needed."""
     text = ""
     for step in path:
         match step:
             case Key(name):
-                text += f'."{name}"'
+                text += f".{name}" if _BARE.fullmatch(name) else f'."{name}"'
             case Index(at):
                 text += f"[{at}]"
             case Each():

@@ -32,7 +32,7 @@ def in_range(
     payload: Sql, path: Path, wanted: Range | DatetimeRange, index: PayloadIndex | None, where: str
 ) -> Sql:
     """Say whether an element is within the bounds; ``where`` is the range's place in the request."""
-    bounds = numeric_bounds(wanted, where)
+    bounds = numeric_bounds(wanted, index, where)
     if index is not None and index.compares_integers:
         return has_element(payload, path, within(integer_bounds(bounds)))
     kind = None if index is None else index.kind
@@ -54,15 +54,22 @@ def micros(moment: datetime | date) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def numeric_bounds(wanted: Range | DatetimeRange, where: str) -> dict[str, float]:
-    """Return the bounds as numbers, a moment's in microseconds. Raises ``Unsupported`` for what is not finite."""
+def numeric_bounds(
+    wanted: Range | DatetimeRange, index: PayloadIndex | None, where: str
+) -> dict[str, float]:
+    """Return the bounds as numbers, a moment's in microseconds. Raises ``Unsupported`` for what is not finite.
+
+    To an index of floats a moment before 1970 is a huge number: Qdrant gets there by way of 128 bits without a sign.
+    """
     bounds: dict[str, float] = {}
+    is_unsigned = index is not None and index.kind == "float"
     for name in _OPERATORS:
         match getattr(wanted, name):
             case None:
                 pass
             case date() as moment:
-                bounds[name] = micros(moment)
+                at = micros(moment)
+                bounds[name] = at % 2**128 if is_unsigned else at
             case number if math.isfinite(number):
                 bounds[name] = number
             case _:

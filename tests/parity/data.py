@@ -100,6 +100,14 @@ def _dense(distance: str) -> DataSet:
     return _filled(f"dense-{distance.lower()}", config, vectors(1, 60))
 
 
+LONG = 24
+"""Components: vectors of this size are taken out of a body before it is parsed, and the rest of it is remembered."""
+
+
+def _long() -> DataSet:
+    return _filled("long", {"vectors": {"size": LONG, "distance": "Cosine"}}, vectors(11, 30, LONG))
+
+
 _TYPES = ("float16", "uint8")
 
 
@@ -234,7 +242,7 @@ def _all() -> dict[str, DataSet]:
     sets = [
         *(_dense(distance) for distance in DISTANCES),
         *(_small(datatype) for datatype in _TYPES),
-        *(_multi(), _sparse(), _named(), plain),
+        *(_multi(), _sparse(), _named(), _long(), plain),
         DataSet("indexed", plain.config, plain.points, FIELD_INDEXES),
         _mixed("mixed", None),
         *(_mixed(f"mixed-{kind}", schema) for kind, schema in _SCHEMAS.items()),

@@ -22,6 +22,7 @@ from service.model.qdrant import (
     UpdateResult,
     VectorNameConfig,
 )
+from service.translate.paths import parse_path, spell
 
 endpoints = Endpoints("Collections")
 
@@ -131,7 +132,8 @@ async def create_index(request: ApiRequest) -> Response:
 )
 async def delete_index(request: ApiRequest) -> Response:
     """Drop the index of a payload field."""
-    return await _applied(request, DeleteIndex(request.names["field_name"]))
+    field = spell(parse_path(request.names["field_name"]))
+    return await _applied(request, DeleteIndex(field))
 
 
 @endpoints.on(

@@ -33,6 +33,7 @@ from service.model.operations import (
     Selector,
     SetPayload,
 )
+from service.translate.paths import parse_path, spell
 from service.translate.point_ids import point_id_of
 
 Operations: TypeAlias = tuple[Operation, ...]
@@ -70,15 +71,17 @@ def parse_index(raw: object) -> CreateIndex:
     if "field_type" in fields and "field_schema" not in fields:
         fields = {**fields, "field_schema": fields["field_type"]}
     request = parse(qdrant.CreateFieldIndex, fields)
+    # However a path is spelt, its index is one.
+    field = spell(parse_path(request.field_name))
     match request.field_schema:
         case None:
             reason = "Can't auto-detect field type, please specify `field_schema` in the request"
             raise BadRequest(reason)
         case qdrant.PayloadSchemaType() as named:
-            return CreateIndex(request.field_name, named.value)
+            return CreateIndex(field, named.value)
         case parameters:
             schema = parameters.model_dump(mode="json", exclude_none=True)
-            return CreateIndex(request.field_name, schema)
+            return CreateIndex(field, schema)
 
 
 def _parse_entry(raw: object, path: Path) -> Operations:

@@ -55,6 +55,7 @@ Rule: TypeAlias = Callable[[Any], Complaints]
 MAX_VECTOR_SIZE = 65_536
 MAX_CANDIDATES = 16_384
 MAX_INDEX = 2**32 - 1
+_MOST_SLICES = 2**32 - 1
 _SHORTEST_RING = 4
 _MOST_LATITUDE, _MOST_LONGITUDE = 90, 180
 
@@ -171,6 +172,9 @@ def _ring(node: GeoLineString) -> Complaints:
 
 
 def _slice(node: Slice) -> Complaints:
+    for number in (node.total, node.index):
+        if number > _MOST_SLICES:
+            raise malformed((), f"invalid value: integer `{number}`, expected u32")
     yield from _within("total", node.total, 1)
     if node.index >= node.total:
         yield "index", f"value {node.index} invalid, must be less than total ({node.total})"

@@ -10,7 +10,7 @@ A vector keeps its number ``n`` as long as the collection lives; the place of a 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 
@@ -79,18 +79,12 @@ class CollectionTables:
 
 async def get(conn: Connection, name: str) -> CollectionTables:
     """Return the tables of the collection with this name or alias. Raises ``CollectionNotFound``."""
-    row = await conn.fetchrow(_COLUMNS + _NAMED, name)
-    if row is None:
-        raise CollectionNotFound(name)
-    return _tables(row)
+    return await _named(conn, name)
 
 
 async def get_shared(conn: Connection, name: str) -> CollectionTables:
     """As :func:`get`, and keep the collection from being dropped until the transaction ends."""
-    row = await conn.fetchrow(_COLUMNS + _NAMED + " FOR KEY SHARE OF c", name)
-    if row is None:
-        raise CollectionNotFound(name)
-    return _tables(row)
+    return await _named(conn, name, " FOR KEY SHARE OF c")
 
 
 async def by_id(conn: Connection, collection_id: int) -> CollectionTables | None:
@@ -101,14 +95,25 @@ async def by_id(conn: Connection, collection_id: int) -> CollectionTables | None
 
 async def get_for_update(conn: Connection, name: str) -> CollectionTables:
     """As :func:`get`, and keep the configuration from being changed meanwhile."""
-    row = await conn.fetchrow(_COLUMNS + _NAMED + " FOR NO KEY UPDATE OF c", name)
+    return await _named(conn, name, " FOR NO KEY UPDATE OF c")
+
+
+async def _named(conn: Connection, name: str, lock: LiteralString = "") -> CollectionTables:
+    row = await conn.fetchrow(_COLUMNS + _NAMED + lock, name) if may_exist(name) else None
     if row is None:
         raise CollectionNotFound(name)
     return _tables(row)
 
 
+def may_exist(name: str) -> bool:
+    """Say whether a name can be asked for: Postgres refuses a text with this character, and nothing is called so."""
+    return "\x00" not in name
+
+
 async def exists(conn: Connection, name: str) -> bool:
     """Say whether there is such a collection."""
+    if not may_exist(name):
+        return False
     found: bool = await conn.fetchval(
         "SELECT EXISTS (SELECT FROM vecferry.collections WHERE name = $1)", name
     )
@@ -174,6 +179,8 @@ async def unlink(conn: Connection, name: str) -> int | None:
 
 async def _forget(conn: Connection, name: str) -> tuple[int, int] | None:
     """Remove the collection's row and return its number, and how many numbers its vectors have had."""
+    if not may_exist(name):
+        return None
     row = await conn.fetchrow(
         "DELETE FROM vecferry.collections WHERE name = $1 RETURNING id, cardinality(vectors) AS vectors",
         name,

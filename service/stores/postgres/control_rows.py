@@ -69,7 +69,7 @@ async def next_revision(connection: Connection) -> int:
 
 async def locked(connection: Connection, name: str) -> asyncpg.Record | None:
     """Lock and return a collection's row."""
-    return await connection.fetchrow(_LOCKED, name)
+    return await connection.fetchrow(_LOCKED, name) if catalog.may_exist(name) else None
 
 
 async def audit(  # noqa: PLR0913, PLR0917 - the columns

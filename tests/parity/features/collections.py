@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from tests.parity.asks import Ask, Row, Rule, get, script
 
@@ -56,6 +57,21 @@ _PATCHES: dict[str, Any] = {
     "an unknown vector": {"vectors": {"zz": {"on_disk": True}}},
 }
 
+_SPELLINGS = (
+    *(
+        '"city"',
+        "city",
+        "city[]",
+        '"a b"',
+        '""',
+        '"a.b".c',
+        'a."b[]"[].c[007]',
+        "\u65e5\u672c.\u00df",
+    ),
+    *('"-_"', '"e\u0301"', '"\u2603"'),
+)
+"""Of payload paths; Qdrant shows one spelling of each."""
+
 
 def rows() -> Iterator[Row]:
     """Creation, changes, lists."""
@@ -78,7 +94,16 @@ def rows() -> Iterator[Row]:
         path = f"/collections/{name}"
         asks = [Ask("PUT", path, {}), Ask("GET", f"{path}/exists"), Ask("DELETE", path)]
         yield Row(f"named {name[:9]}", "empty", tuple(asks))
+    for path in _SPELLINGS:
+        yield script("dense-dot", f"an index on {path}", list(_indexed(path)))
     yield script("dense-dot", "patch of nothing", [Ask("PATCH", "/collections/zz", {})])
+
+
+def _indexed(path: str) -> Iterator[Ask]:
+    at = "/collections/{c}/index"
+    yield Ask("PUT", f"{at}?wait=true", {"field_name": path, "field_schema": "integer"})
+    other = '"city"' if path == "city" else path
+    yield Ask("DELETE", f"{at}/{quote(other, safe='')}?wait=true")
 
 
 def _made(name: str, config: Any) -> Row:

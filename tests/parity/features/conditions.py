@@ -51,6 +51,8 @@ _TESTS: dict[str, dict[str, Any]] = {
     "range huge": {"range": {"gt": 2**53}},
     "range tiny": {"range": {"gt": 0, "lte": 1e-300}},
     "datetimes": {"range": {"gte": "2024-02-29", "lt": "2024-03-01T00:00:00Z"}},
+    "datetimes from before 1970": {"range": {"gte": "1969-12-31T23:59:59Z"}},
+    "datetimes up to before 1970": {"range": {"lt": "1960-01-01"}},
     "datetimes with a zone": {"range": {"lte": "2024-02-29T12:00:00+01:00"}},
     "radius": {"geo_radius": {"center": _BERLIN, "radius": 10_000.0}},
     "radius nothing": {"geo_radius": {"center": _BERLIN, "radius": 10.0}},

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tests.parity.asks import Ask, Row, post, query
+from tests.parity.asks import NAME, Ask, Row, post, query
 from tests.parity.data import vectors
 
 _A = vectors(210, 1)[0]
@@ -42,6 +42,7 @@ _BAD_FILTERS: dict[str, Any] = {
     "a short ring": {"key": "a", "geo_polygon": {"exterior": {"points": [{"lat": 1, "lon": 1}]}}},
     "ids in nested": {"nested": {"key": "a", "filter": {"must": [{"has_id": [1]}]}}},
     "a bad slice": {"slice": {"total": 2, "index": 2}},
+    "more slices than 32 bits can tell": {"slice": {"total": 2**32, "index": 2}},
 }
 
 
@@ -50,6 +51,15 @@ def rows() -> Iterator[Row]:
     for path, (method, body) in _UNKNOWN.items():
         ask = Ask(method, f"/collections/zz/{path}", body)
         yield Row(f"unknown collection, {path}", "dense-cosine", (ask,))
+    for method, path in (
+        *(("GET", path) for path in ("", "/exists", "/aliases", "/points/1")),
+        *(("DELETE", path) for path in ("", "/index/a")),
+    ):
+        ask = Ask(method, f"/collections/a%00b{path}")
+        yield Row(f"a name that Postgres cannot hold, {method} {path}", "dense-cosine", (ask,))
+    for field in ("a[", "%00", "a..b", "unknown"):
+        ask = Ask("DELETE", f"/collections/{NAME}/index/{field}?wait=true")
+        yield Row(f"no index on {field}", "dense-cosine", (ask,), writes=True)
     for name, condition in _BAD_FILTERS.items():
         yield post(
             "dense-cosine", f"filter with {name}", "points/count", {"filter": {"must": [condition]}}
@@ -82,6 +92,7 @@ def _queries() -> dict[str, Any]:
         "no dimension": {"query": []},
         "a sparse vector": {"query": {"indices": [1], "values": [1.0]}},
         "a multivector": {"query": [_A, _A]},
+        "a multivector of the wrong dimension": {"query": [[1.0, 2.0]]},
         "a name": {"query": _A, "using": "zz"},
         "a text": {"query": "abc"},
         "an unknown id": {"query": 777},

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.parity.asks import Row, Rule, post, query
-from tests.parity.data import DISTANCES, SIZE, ids, vectors
+from tests.parity.data import DISTANCES, LONG, SIZE, ids, vectors
 
 _QUERY = vectors(100, 1)[0]
 _ID = ids(4)
@@ -33,6 +33,7 @@ def rows() -> Iterator[Row]:
     for distance in DISTANCES:
         yield from _distance(f"dense-{distance.lower()}")
     yield from _details("dense-cosine")
+    yield from _again()
 
 
 def _distance(dataset: str) -> Iterator[Row]:
@@ -56,6 +57,22 @@ def _distance(dataset: str) -> Iterator[Row]:
     yield query(dataset, "integers", {"query": [1, 0, 0, 0, 0, 0, 0, -2], "limit": 60})
     for name, wanted in _FILTERS.items():
         yield query(dataset, f"filter {name}", {"query": _QUERY, "filter": wanted, "limit": 20})
+
+
+def _again() -> Iterator[Row]:
+    """The same requests for one long vector after another, the last ones with something wrong among its components."""
+    made = [*vectors(101, 3, LONG), [*vectors(102, 1, LONG)[0][1:], None], [0.5] * (LONG - 1)]
+    for at, vector in enumerate(made):
+        for name, body in {
+            "plain": {"query": vector, "limit": 4},
+            "an object": {"query": {"nearest": vector}, "limit": 4},
+            "a prefetch": {"prefetch": {"query": vector, "limit": 6}, "query": vector, "limit": 4},
+            "an example": {"query": {"recommend": {"positive": [vector, 3]}}, "limit": 4},
+            "a negative limit": {"query": vector, "limit": -1},
+        }.items():
+            yield query("long", f"long vector {at}, {name}", body)
+        old = {"vector": vector, "limit": 4, "with_payload": ["n"]}
+        yield post("long", f"long vector {at}, search", "points/search", old, Rule.RANKED)
 
 
 def _details(dataset: str) -> Iterator[Row]:

@@ -209,6 +209,14 @@ async def test_diversity_and_its_defaults(store: _Reader) -> None:
     assert query.scoring.using == "b"
 
 
+async def test_more_candidates_than_any_store_has_fit_its_numbers(store: _Reader) -> None:
+    """A client may ask for all that 64 bits can count."""
+    mmr = {"candidates_limit": 2**64 - 1}
+    query = await _resolved(store, query={"nearest": 1, "mmr": mmr})
+    assert isinstance(query.scoring, ByDiversity)
+    assert 2**61 < query.scoring.candidates < 2**63
+
+
 async def test_queries_without_a_vector(store: _Reader) -> None:
     """Fields, samples, fusions and formulas."""
     assert (await _resolved(store, query={"order_by": "f"})).scoring == ByField("f")

@@ -326,19 +326,32 @@ def is_contested(wanted: Any, schema: Mapping[str, Any]) -> bool:
     """Say whether the engine answers such a filter now one way and now another.
 
     It does when an index finds fewer points than the condition matches, which then depends on whether the engine looks
-    for points in the index or in what another condition leaves. All of these need a payload index:
+    for points in the index or in what another condition leaves. All of these but the last need a payload index:
 
     - a string that spells a UUID, sought in a field with an index of numbers or moments;
     - a range with both ``lt`` and ``lte``, or both ``gt`` and ``gte``, of which the index knows one;
     - a circle or a box that reaches a pole, crosses the date line or goes half round the globe: the cells of a geo
       index do not cover it;
     - inside ``nested``: ranges, exceptions, emptiness, nullness, places and phrases. The index looks for all elements
-      together and knows values of its kind only, the condition tests each element without it.
+      together and knows values of its kind only, the condition tests each element without it;
+    - at least one of no conditions: nothing, or no constraint once points are looked for by another condition.
     """
-    return any(
+    return _wants_some_of_none(wanted) or any(
         _is_contested(condition, _kind(schema, str(condition.get("key"))), nested=nested)
         for condition, nested in _conditions(wanted)
     )
+
+
+def _wants_some_of_none(wanted: Any) -> bool:
+    match wanted:
+        case {"min_should": {"conditions": [], "min_count": int(count)}} if count > 0:
+            return True
+        case dict():
+            return any(map(_wants_some_of_none, wanted.values()))
+        case list():
+            return any(map(_wants_some_of_none, wanted))
+        case _:
+            return False
 
 
 def _is_contested(condition: Mapping[str, Any], kind: str | None, *, nested: bool) -> bool:

@@ -45,6 +45,15 @@ def test_a_path_is_spelled_so_that_it_is_read_back(path: str) -> None:
     assert parse_path(spell(parse_path(path))) == parse_path(path)
 
 
+@pytest.mark.parametrize(
+    ("path", "spelled"),
+    [('"a"', "a"), ('a."b c"[]', 'a."b c"[]'), ("a[007]", "a[7]"), ('""', '""'), ('"-_ß"', "-_ß")],
+)
+def test_a_path_has_one_spelling(path: str, spelled: str) -> None:
+    """Qdrant's: quotes only where they are needed."""
+    assert spell(parse_path(path)) == spelled
+
+
 @pytest.mark.parametrize("path", ["", "a[", "[0]", "a..b", "a b", ".a"])
 def test_what_is_no_path(path: str) -> None:
     """The caller is told."""

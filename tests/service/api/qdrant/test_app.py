@@ -76,8 +76,10 @@ def test_a_name_may_hold_what_a_path_cannot(api: Api) -> None:
     assert api.error("GET", "/collections/a%2Fb")[0] == 404
     status, text = api.error("PUT", "/collections/a%2Fb", {})
     assert (status, "path parameters" in text) == (422, True)
-    api.result("DELETE", "/collections/c/index/a%2Fb?wait=true")
-    assert api.store.applied[-1] == (DeleteIndex("a/b"), True)
+    api.result("DELETE", "/collections/c/index/%22a%2Fb%22?wait=true")
+    assert api.store.applied[-1] == (DeleteIndex('"a/b"'), True)
+    status, text = api.error("DELETE", "/collections/c/index/a%2Fb?wait=true")
+    assert (status, "Invalid json path: 'a/b'" in text) == (400, True)
 
 
 def test_pages_of_other_origins_may_ask(api: Api) -> None:

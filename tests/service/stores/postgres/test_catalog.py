@@ -20,7 +20,7 @@ from service.model.qdrant import (
     VectorParams,
 )
 from service.stores.configuration import vector_params
-from service.stores.postgres import catalog, leftovers, reconfiguring
+from service.stores.postgres import catalog, control_rows, leftovers, reconfiguring
 from service.stores.postgres.catalog import refuse_unsupported
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.store import PgStore
@@ -65,6 +65,18 @@ async def test_tables_come_and_go_with_the_collection(database: Database) -> Non
 
 
 _MULTI = {**_DENSE, "multivector_config": {"comparator": "max_sim"}}
+
+
+async def test_a_name_that_postgres_cannot_hold_is_nobodys(database: Database) -> None:
+    """Qdrant has no collection of such a name either, and says so."""
+    name = "a\x00b"
+    async with database.transaction() as conn:
+        for look in (catalog.get, catalog.get_shared, catalog.get_for_update):
+            with pytest.raises(CollectionNotFound):
+                await look(conn, name)
+        assert not await catalog.exists(conn, name)
+        assert not await catalog.drop(conn, name)
+        assert await control_rows.locked(conn, name) is None
 
 
 async def test_every_kind_has_its_tables(database: Database) -> None:

@@ -1,6 +1,7 @@
 """The text of jsonb as JSON for a client."""
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,23 @@ def test_a_float_of_any_size_is_recognised(values: list[float]) -> None:
     texts = [b'{"n": %s}' % _digits(value) for value in values]
     for text in exact(texts):
         assert b"e" in text
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("number", [2.0**64, 1e300])
+def test_one_float_in_a_large_page_is_recognised(before: int, number: float) -> None:
+    """Wherever it stands: a page is looked through by pairs of bytes."""
+    other = b'{"s": "%s"}' % (b"x" * 50_000)
+    large = b'{"%s": %s}' % (b"k" * before, _digits(number))
+    found = exact([other, large, other, large])
+    assert found[0] is other
+    assert found[1] == found[3] == orjson.dumps({"k" * before: number})
+
+
+def test_a_page_without_large_numbers_is_left_alone() -> None:
+    """Many digits are no reason, be they in a string or with a point among them."""
+    texts = [b'{"n": 1.7976931348623157, "s": "%s"}' % (b"0" * 50_000)] * 2
+    assert exact(texts) is texts
 
 
 def _digits(value: float) -> bytes:
