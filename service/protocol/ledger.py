@@ -157,9 +157,17 @@ class HintStore(Protocol):
         ...
 
     async def read(
-        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
+        self,
+        *,
+        owner: UUID | None = None,
+        generation: int | None = None,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Hint]:
-        """Return hints, of one owner or of all; up to ``limit``, in the order of their ids, behind ``after``."""
+        """Return hints in the order of their ids, behind ``after``; of one owner and generation, or of all.
+
+        Up to ``limit``; where the source has replicas it may be fewer, and only an empty page is the end.
+        """
         ...
 
     async def count(self, generation: int | None = None) -> int:

@@ -25,6 +25,9 @@ from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
 
 _SOURCE_SECONDS = 3.0
+_HINTS_PER_READ = 256
+_MOST_HINTED = 10_000
+"""Ids that hints may name; where they name more, every difference stays open."""
 
 _STAGE = "SELECT stage FROM vecferry.control WHERE generation = $1"
 
@@ -84,23 +87,36 @@ class PostgresJudge:
         """Return which of the keys an unsettled write names, or may name."""
         if not keys:
             return frozenset()
-        # Hints are moved to the ledger within seconds, so any of the generation may be of any of the keys.
-        if self._hints is not None and await self._hinted(generation):
+        hinted = await self._hinted(generation)
+        if hinted is None:
             return frozenset(keys)
         rows = await connection.fetch(_NAMED, generation, list(keys))
         if await connection.fetchval(_WHOLE, generation, collection):
             return frozenset(keys)
-        return frozenset(row["key"] for row in rows)
+        return hinted.intersection(keys).union(row["key"] for row in rows)
 
-    async def _hinted(self, generation: int) -> bool:
+    async def _hinted(self, generation: int) -> frozenset[bytes] | None:
+        """Return the keys that hints of the generation name, ``None`` where they are too many."""
         if self._hints is None:
-            return False
+            return frozenset()
         try:
             async with asyncio.timeout(_SOURCE_SECONDS):
-                return await self._hints.count(generation) > 0
+                return await _keys_of(self._hints, generation)
         except TimeoutError as error:
             reason = "did not answer in time"
             raise SourceUnavailable(reason, may_have_applied=False) from error
+
+
+async def _keys_of(hints: HintStore, generation: int) -> frozenset[bytes] | None:
+    found: list[bytes] = []
+    after = None
+    while page := await hints.read(generation=generation, after=after, limit=_HINTS_PER_READ):
+        for hint in page:
+            found += hint.intent.keys
+        if len(found) > _MOST_HINTED:
+            return None
+        after = page[-1].intent.id
+    return frozenset(found)
 
 
 async def _tables(connection: Connection, collection: str, generation: int) -> CollectionTables:

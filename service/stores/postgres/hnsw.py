@@ -31,6 +31,7 @@ log = structlog.get_logger()
 _SPILL = "no longer fits into maintenance_work_mem"
 _SHARED_MEMORY = "shared memory"
 _LONGEST_PAUSE_SECONDS = 60.0
+_LAST_SECONDS = 5.0
 _SMALL_BUILDS = 8
 """A build that wants at most this part of the memory may run beside others."""
 
@@ -280,14 +281,22 @@ async def _watched(db: Database, connection: Connection, wanted: _Wanted, rows: 
     try:
         await together(build(), watch.follow(db, connection.get_server_pid(), wanted.note))
     except asyncpg.PostgresError:
-        # Should this fail too, the next attempt drops it.
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await connection.execute(ddl.drop_index(wanted.vector.index), timeout=DAY_SECONDS)
+        await _dropped(connection, wanted, seconds=DAY_SECONDS)
+        raise
+    except asyncio.CancelledError:
+        # Its job was cancelled, and there may be no other; or the process ends, which must not take long.
+        await _dropped(connection, wanted, seconds=_LAST_SECONDS)
         raise
     finally:
         with suppress(asyncpg.InterfaceError):
             connection.remove_log_listener(heard)
     return watch
+
+
+async def _dropped(connection: Connection, wanted: _Wanted, *, seconds: float) -> None:
+    # Should this fail too, the next attempt drops it.
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.execute(ddl.drop_index(wanted.vector.index), timeout=seconds)
 
 
 async def has_index(conn: Connection, vector: VectorTable) -> bool:

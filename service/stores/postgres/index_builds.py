@@ -1,7 +1,7 @@
 """What every index build beside live traffic needs: no limits in time, and nobody who builds the same."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import IntEnum
 
@@ -50,9 +50,9 @@ async def builder(
         turns.append((Built.LARGE_GRAPH, 0))
     while True:
         async with db.connection() as connection:
-            taken = [turn for turn in turns if await connection.fetchval(_TRY, *turn)]
+            taken: list[tuple[int, int]] = []
             try:
-                if taken == turns:
+                if await _take(connection, turns, taken):
                     async with _without_limits(connection):
                         yield connection
                     return
@@ -62,6 +62,18 @@ async def builder(
                         await connection.execute(_END, *turn)
         waits()
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _take(
+    connection: Connection, turns: Sequence[tuple[int, int]], taken: list[tuple[int, int]]
+) -> bool:
+    """Take all turns, in their order, and say whether they were to be had; ``taken`` gets those to be given back."""
+    for turn in turns:
+        taken.append(turn)  # who is cancelled while he asks may have got it
+        if not await connection.fetchval(_TRY, *turn):
+            taken.pop()
+            return False
+    return True
 
 
 @asynccontextmanager

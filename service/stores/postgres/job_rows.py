@@ -53,6 +53,10 @@ RANGE = (
     " r.scanned, r.written, r.bytes"
 )
 
+_HOLD = (
+    "SELECT 1 FROM vecferry.jobs WHERE id = $1 AND attempt = $2 AND state = $3 FOR NO KEY UPDATE"
+)
+
 
 async def read(connection: Connection, job: UUID) -> Job:
     """Return a job. Raises ``StaleEpoch`` when it is gone: with its collection."""
@@ -61,6 +65,28 @@ async def read(connection: Connection, job: UUID) -> Job:
         message = f"the job {job} is gone: its collection was dropped"
         raise StaleEpoch(message)
     return job_of(row)
+
+
+async def exists(connection: Connection, job: UUID) -> bool:
+    """Say whether a job is stored: old ones and those of dropped collections are not."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM vecferry.jobs WHERE id = $1)", job
+    )
+    return found
+
+
+async def hold(connection: Connection, job: Job) -> None:
+    """Keep a step from being taken over until the transaction ends. Raises ``StaleEpoch`` when it was."""
+    if await connection.fetchval(_HOLD, job.id, job.attempt, job.state) is None:
+        raise replaced(job)
+
+
+def replaced(job: Job) -> StaleEpoch:
+    """Return what a conductor is told that no longer has its step."""
+    return StaleEpoch(
+        f"the {job.kind} of `{job.collection}` was taken over by another conductor or cancelled, or the collection was"
+        f" dropped; attempt {job.attempt} changed nothing more"
+    )
 
 
 def job_of(row: Mapping[str, Any]) -> Job:

@@ -12,7 +12,6 @@ from uuid import UUID
 from backfill.jobs import Claim, Job, JobKind, JobState, Options
 from backfill.key_range import KeyRange
 from backfill.queue import Jobs, StepQueue, Suspect
-from service.errors import StaleEpoch
 from service.stores.postgres import catalog, job_rows
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.job_rows import JOBS, NOT_PAUSED, OPEN, RANGE, live
@@ -26,9 +25,25 @@ _NEWEST_OF_ALL = (
     ) ORDER BY c.name COLLATE "C", j.kind"""
 )
 
-_MAKE = """
+_KEPT = 20
+"""Jobs of a kind and generation that are kept when they are done, and as many that failed or were cancelled."""
+
+# Old ones go with their ranges and suspects when another begins.
+_MAKE = f"""
+    WITH pruned AS (
+        DELETE FROM vecferry.jobs WHERE id IN (
+            SELECT id FROM (
+                SELECT id, row_number() OVER (PARTITION BY state = 'done' ORDER BY created_at DESC) AS place
+                FROM vecferry.jobs WHERE kind = $1 AND generation = $2 AND NOT {OPEN}
+            ) AS ended WHERE place > {_KEPT}
+        )
+    )
     INSERT INTO vecferry.jobs (kind, generation, options, created_at) VALUES ($1, $2, $3, clock_timestamp())
     RETURNING id
+"""
+
+_TUNE = """
+    UPDATE vecferry.jobs SET options = jsonb_strip_nulls(options || $2::jsonb), updated_at = now() WHERE id = $1
 """
 
 # Where it goes on: no ranges, an open range, or none.
@@ -63,10 +78,6 @@ _RENEW = """
     WHERE id = $1 AND attempt = $2 AND state = $3 AND owner = $4
     RETURNING id
 """
-
-_HOLD = (
-    "SELECT 1 FROM vecferry.jobs WHERE id = $1 AND attempt = $2 AND state = $3 FOR NO KEY UPDATE"
-)
 
 _RANGES = """
     INSERT INTO vecferry.job_ranges (job, number, first_key, until_key)
@@ -151,14 +162,10 @@ class PostgresJobs:
             rows = await connection.fetch(_NEWEST_OF_ALL)
         return [job_rows.job_of(row) for row in rows]
 
-    async def tune(self, job: UUID, options: Options) -> Job:
-        """Replace the options. Raises ``StaleEpoch`` when the job is gone with its collection."""
+    async def tune(self, job: UUID, changes: Mapping[str, object]) -> Job:
+        """Change some options. Raises ``StaleEpoch`` when the job is gone with its collection."""
         async with self._database.connection() as connection:
-            await connection.execute(
-                "UPDATE vecferry.jobs SET options = $2, updated_at = now() WHERE id = $1",
-                job,
-                job_rows.stored(options),
-            )
+            await connection.execute(_TUNE, job, dict(changes))
             return await job_rows.read(connection, job)
 
     async def cancel(self, job: UUID) -> Job:
@@ -185,7 +192,7 @@ class PostgresJobs:
         async with self._database.connection() as connection:
             held = await connection.fetchval(_RENEW, job.id, job.attempt, job.state, owner, note)
         if held is None:
-            raise _replaced(job)
+            raise job_rows.replaced(job)
 
     async def release_step(self, job: Job, owner: UUID) -> None:
         """Give the step back."""
@@ -200,7 +207,7 @@ class PostgresJobs:
     async def prepared(self, job: Job, ranges: Sequence[KeyRange], total: int | None) -> Job:
         """Store the ranges, and have workers claim them. Raises ``StaleEpoch``."""
         async with self._database.transaction() as connection:
-            await _hold(connection, job)
+            await job_rows.hold(connection, job)
             await connection.execute(
                 _RANGES, job.id, [each.first for each in ranges], [each.until for each in ranges]
             )
@@ -225,7 +232,7 @@ class PostgresJobs:
         self, job: Job, state: JobState, error: str | None, result: dict[str, object] | None
     ) -> Job:
         async with self._database.transaction() as connection:
-            await _hold(connection, job)
+            await job_rows.hold(connection, job)
             await connection.execute(_END, job.id, state, error, result)
             return await job_rows.read(connection, job.id)
 
@@ -247,7 +254,7 @@ class PostgresJobs:
         """Store which ids were confirmed under their lock; those with no kinds left are forgotten."""
         differing = sorted((each for each in suspects if each.kinds), key=lambda each: each.key)
         async with self._database.transaction() as connection:
-            await _hold(connection, job)
+            await job_rows.hold(connection, job)
             await connection.execute(
                 "DELETE FROM vecferry.job_suspects WHERE job = $1 AND key = ANY ($2::bytea[])",
                 job.id,
@@ -288,18 +295,6 @@ async def _resume(connection: Connection, job: Job, options: Options) -> None:
         "UPDATE vecferry.job_ranges SET owner = NULL WHERE job = $1 AND owner IS NOT NULL", job.id
     )
     await connection.execute(_RESUME, job.id, job_rows.stored(options))
-
-
-async def _hold(connection: Connection, job: Job) -> None:
-    if await connection.fetchval(_HOLD, job.id, job.attempt, job.state) is None:
-        raise _replaced(job)
-
-
-def _replaced(job: Job) -> StaleEpoch:
-    return StaleEpoch(
-        f"the {job.kind} of `{job.collection}` was taken over by another conductor or cancelled, or the collection was"
-        f" dropped; attempt {job.attempt} changed nothing more"
-    )
 
 
 if TYPE_CHECKING:

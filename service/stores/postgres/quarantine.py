@@ -10,7 +10,6 @@ Rule 3: a waiver names an id, not a value. It holds while the id stays here, wha
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from enum import StrEnum
 
 import asyncpg
 import structlog
@@ -18,6 +17,7 @@ import structlog
 from backfill.queue import Quarantine, Quarantined, Refused
 from service.errors import CollectionNotFound, PointNotFound
 from service.model.ids import PointId, decode_key, sorted_keys
+from service.model.moments import as_text
 from service.stores.postgres import locks
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
@@ -28,14 +28,6 @@ _log = structlog.get_logger(__name__)
 
 _LONGEST_REASON = 500
 _MOST_IDS_LOGGED = 10
-
-
-class FoundBy(StrEnum):
-    """Who met the refusal last."""
-
-    BACKFILL = "backfill"
-    RESYNC = "resync"
-    IMPORT = "import"
 
 
 _RECORD = """
@@ -55,8 +47,7 @@ _SOLVED_BY_PAGE = f"{_SOLVED_BY_RESYNC} AND found_by <> 'resync'"
 
 _LISTED = """
     SELECT c.name, q.generation, q.key, q.reason, q.found_by, q.waived_by,
-           to_char(q.found_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS found_at,
-           coalesce(q.refused_at > q.waived_at, false) AS refused_again
+           q.found_at, coalesce(q.refused_at > q.waived_at, false) AS refused_again
     FROM vecferry.quarantine AS q JOIN vecferry.collections AS c ON c.id = q.generation
     WHERE ($1::text IS NULL OR c.name = $1) AND (q.generation, q.key) > ($2, $3)
     ORDER BY q.generation, q.key
@@ -115,9 +106,8 @@ async def put(
     connection: Connection,
     tables: CollectionTables,
     refused: Sequence[Refused],
-    found_by: FoundBy,
 ) -> None:
-    """List what a page could not write; call it before the page's inserts, which may deadlock with its locks.
+    """List what a backfill's page could not write; call it before the inserts, which may deadlock with its locks.
 
     Ids that have a row or a tombstone by now are left out.
     """
@@ -131,9 +121,7 @@ async def put(
         sql(
             "INSERT INTO vecferry.quarantine AS q (generation, key, reason, found_by) SELECT ",
             Argument(tables.id),
-            "::bigint, w.key, w.reason, ",
-            Argument(found_by.value),
-            "::text FROM unnest(",
+            "::bigint, w.key, w.reason, 'backfill' FROM unnest(",
             Argument(keys),
             "::bytea[], ",
             Argument([_reason(reasons[key]) for key in keys]),
@@ -146,7 +134,7 @@ async def put(
     _log.warning(
         "points_quarantined",
         collection=tables.name,
-        found_by=found_by,
+        found_by="backfill",
         ids=[decode_key(key) for key in keys[:_MOST_IDS_LOGGED]],
         of=len(keys),
         reason=reasons[keys[0]],
@@ -282,7 +270,7 @@ def _quarantined(row: asyncpg.Record) -> Quarantined:
         id=decode_key(row["key"]),
         reason=row["reason"],
         found_by=row["found_by"],
-        found_at=row["found_at"],
+        found_at=as_text(row["found_at"]),
         waived_by=row["waived_by"],
         refused_again=row["refused_again"],
     )

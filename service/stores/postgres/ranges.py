@@ -23,7 +23,6 @@ from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.database import Connection, Database
 from service.stores.postgres.failures import translated
 from service.stores.postgres.job_rows import NOT_PAUSED, RANGE, WORKERS, live
-from service.stores.postgres.quarantine import FoundBy
 
 # Who failed last, was given back or lost comes later: neither a range nor a job that cannot go on keeps others waiting.
 # The collection's row is held, and one that is being dropped is passed by: a drop has jobs before their ranges. A CTE,
@@ -171,7 +170,7 @@ class PostgresRanges:
         """
         async with self._database.transaction() as connection:
             tables, has_refused = await self._held(connection, claim)
-            await quarantine.put(connection, tables, refused, FoundBy.BACKFILL)
+            await quarantine.put(connection, tables, refused)
             written = await _inserted(connection, claim, tables, points)
             if has_refused:
                 keys = sorted_keys(point.id for point in points)
@@ -256,8 +255,6 @@ async def _has_room(connection: Connection, claim: Claim) -> bool:
 
 
 async def _advanced(connection: Connection, claim: Claim, after: Advance) -> tuple[Claim, Orders]:
-    if after.differences:
-        await _suspect(connection, claim, after.differences)
     row = await connection.fetchrow(
         _ADVANCE,
         *_place(claim),
@@ -270,6 +267,8 @@ async def _advanced(connection: Connection, claim: Claim, after: Advance) -> tup
     )
     if row is None:
         raise _replaced(claim)
+    if after.differences:
+        await _suspect(connection, claim, after.differences)
     if after.cursor is None:
         await connection.execute(_LOCK_JOB, claim.job)
         await connection.execute(_LAST, claim.job)

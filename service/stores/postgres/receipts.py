@@ -5,12 +5,15 @@ from importlib.metadata import version
 from typing import Any
 from uuid import UUID
 
+from backfill.jobs import Job
 from backfill.queue import Suspect
 from backfill.receipts import Document, Receipts
 from backfill.surroundings import LookAround, Surroundings
 from backfill.verify import SuspectRoom
 from service.errors import StageError, VecferryError
+from service.model.moments import as_text
 from service.stages import Stage, authority
+from service.stores.postgres import job_rows
 from service.stores.postgres.database import Database
 
 _STORE = """
@@ -53,12 +56,13 @@ class PostgresReceipts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def store(self, receipt: UUID, document: Document) -> None:
-        """Keep a receipt under its id."""
-        async with self._database.connection() as connection:
+    async def store(self, job: Job, document: Document) -> None:
+        """Keep the receipt of a job that is being finished. Raises ``StaleEpoch``."""
+        async with self._database.transaction() as connection:
+            await job_rows.hold(connection, job)
             await connection.execute(
                 _STORE,
-                receipt,
+                job.id,
                 document["collection"],
                 document["generation"],
                 document["clean"],
@@ -87,10 +91,13 @@ class PostgresReceipts:
 
     async def differences(
         self, receipt: UUID, *, after: bytes | None, limit: int
-    ) -> Sequence[Suspect]:
-        """Return confirmed differences in the order of their keys."""
+    ) -> Sequence[Suspect] | None:
+        """Return confirmed differences in the order of their keys; ``None`` once the job is gone."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_DIFFERENCES, receipt, after or b"", limit)
+            # Asked afterwards: a page of a job that is there now is whole.
+            if not await job_rows.exists(connection, receipt):
+                return None
         return [Suspect(row["key"], tuple(row["kinds"]), row["confirmed"]) for row in rows]
 
     async def kept(self, job: UUID, *, most: int) -> int:
@@ -136,7 +143,7 @@ def _line(row: Any) -> Mapping[str, object]:
         "collection": row["collection"],
         "generation": row["generation"],
         "clean": row["clean"],
-        "created_at": row["created_at"].isoformat(timespec="milliseconds"),
+        "created_at": as_text(row["created_at"]),
     }
 
 

@@ -8,6 +8,7 @@ from backfill.repair import Origin, Page, Suspected
 from service.errors import StageError
 from service.model.ids import unpack_keys
 from service.stages import Side
+from service.stores.postgres import job_rows
 from service.stores.postgres.database import Database
 
 _LATEST = """
@@ -57,7 +58,7 @@ class PostgresSuspected:
     async def page(
         self, generation: int, behind: Side, origin: Origin, *, after: str | None, limit: int
     ) -> Page:
-        """Return the next ids of an origin."""
+        """Return the next ids of an origin. Raises ``StageError`` when those of a receipt are gone."""
         if origin.receipt is not None:
             keys = await self._confirmed(origin.receipt, after, limit)
             return Page(keys, keys[-1].hex() if len(keys) == limit else None)
@@ -71,6 +72,13 @@ class PostgresSuspected:
         place = _NO_KEY if after is None else bytes.fromhex(after)
         async with self.database.connection() as connection:
             rows = await connection.fetch(_OF_RECEIPT, receipt, place, limit)
+            # Asked afterwards: a page of a job that is there now is whole.
+            if not await job_rows.exists(connection, receipt):
+                message = (
+                    f"the ids of receipt {receipt} are gone: they are kept with the newest verifications only;"
+                    " run `vecferry verify` again"
+                )
+                raise StageError(message)
         return [bytes(row["key"]) for row in rows]
 
 

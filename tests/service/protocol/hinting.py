@@ -80,7 +80,12 @@ class MemoryHints:
             raise self.write_error
 
     async def read(
-        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
+        self,
+        *,
+        owner: UUID | None = None,
+        generation: int | None = None,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Hint]:
         found = [each for each in self.hints.values() if owner in {None, each.owner}][:limit]
         self.largest_page = max(self.largest_page, len(found))

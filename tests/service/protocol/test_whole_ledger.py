@@ -63,7 +63,12 @@ class Hints:
         raise AssertionError(_ONLY_READ)
 
     async def read(
-        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
+        self,
+        *,
+        owner: UUID | None = None,
+        generation: int | None = None,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Hint]:
         if self.error:
             raise self.error

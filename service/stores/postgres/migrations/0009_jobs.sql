@@ -61,7 +61,7 @@ CREATE TABLE vecferry.quarantine (
     generation bigint NOT NULL,
     key bytea NOT NULL CHECK (octet_length(key) = 17),
     reason text NOT NULL,
-    found_by text NOT NULL CHECK (found_by IN ('backfill', 'resync', 'import')),
+    found_by text NOT NULL CHECK (found_by IN ('backfill', 'resync')),
     found_at timestamptz NOT NULL DEFAULT now(),
     refused_at timestamptz NOT NULL DEFAULT now(),
     waived_by text,

@@ -1,7 +1,8 @@
 """A difference is confirmed only where no write can be between the stores."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,13 +13,17 @@ from service.control.state import CollectionState
 from service.errors import SourceUnavailable, StageError
 from service.model.ids import PointId, encode_key
 from service.model.points import Point
-from service.protocol.ledger import Fetch, Hint
+from service.protocol.ledger import Fetch, Hint, HintStore
 from service.stages import Side, Stage
 from service.stores.postgres import confirming, whole
 from service.stores.postgres.confirming import PostgresJudge
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
+from service.stores.postgres.hinted import PostgresHinted
 from service.stores.postgres.intents import PostgresIntents
+from service.stores.qdrant.client import QdrantHttp
+from service.stores.qdrant.hints import QdrantHints
+from service.stores.qdrant.register import QdrantRegister
 from tests.service.stores.postgres.resyncs import Pushes, having, resynced
 from tests.service.stores.postgres.staged import (
     intent_of,
@@ -29,25 +34,12 @@ from tests.service.stores.postgres.staged import (
 )
 
 
-class Hints:
-    """A hint store that has so many."""
-
-    def __init__(self, count: int = 0) -> None:
-        self.counted = count
-
-    async def write(self, hints: Sequence[Hint]) -> None:
-        raise AssertionError("a look writes nothing")
-
-    async def read(
-        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
-    ) -> Sequence[Hint]:
-        raise AssertionError("a look only counts")
-
-    async def count(self, generation: int | None = None) -> int:
-        return self.counted
-
-    async def discard(self, ids: Sequence[UUID]) -> None:
-        raise AssertionError("a look deletes nothing")
+@pytest.fixture
+async def hints(qdrant_url: str, collection_name: str) -> AsyncIterator[QdrantHints]:
+    """A store of hints on a real server."""
+    async with QdrantHttp(qdrant_url) as http:
+        await QdrantRegister(http, collection_name).prepare()
+        yield QdrantHints(http, collection_name)
 
 
 def doing(first: Callable[[], Awaitable[object]], then: Fetch) -> Fetch:
@@ -65,7 +57,7 @@ async def looked(
     state: CollectionState,
     source: Fetch,
     *ids: PointId,
-    hints: Hints | None = None,
+    hints: HintStore | None = None,
 ) -> dict[PointId, tuple[tuple[Kind, ...], bool]]:
     """Look at ids and return what was seen of each."""
     assert state.generation is not None
@@ -162,15 +154,77 @@ async def test_no_push_is_settled_between_the_reads(
     assert pushes.got == [({}, [1])]
 
 
-async def test_a_hint_leaves_every_difference_open(
-    database: Database, control: PostgresControl
+async def test_a_hint_leaves_the_ids_it_names_open(
+    database: Database, control: PostgresControl, hints: QdrantHints, owner: UUID
 ) -> None:
-    """What it names is known only once it is in the ledger; ids that are equal are settled all the same."""
+    """Until it is in the ledger, which names them from then on; hints of other collections name none of these."""
     state = await staged(control, Stage.DUALWRITE)
-    found = await looked(database, state, having(point(1)), 1, 2, hints=Hints(1))
-    assert found == {1: ((Kind.MISSING,), False), 2: ((), True)}
-    again = await looked(database, state, having(point(1)), 1, hints=Hints(0))
+    hint = Hint(intent_of(state, 1, 2), owner)
+    other = Hint(replace(intent_of(state, 3), generation=(state.generation or 0) + 1), owner)
+    await hints.write([hint, other])
+    source = having(point(1), point(3))
+    found = await looked(database, state, source, 1, 2, 3, hints=hints)
+    assert found == {1: ((Kind.MISSING,), False), 2: ((), True), 3: ((Kind.MISSING,), True)}
+    await hints.discard([hint.intent.id])
+    again = await looked(database, state, source, 1, hints=hints)
     assert again == {1: ((Kind.MISSING,), True)}
+
+
+async def test_every_page_of_hints_is_read(
+    database: Database,
+    control: PostgresControl,
+    hints: QdrantHints,
+    owner: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An id is as open on the last page as on the first."""
+    monkeypatch.setattr(confirming, "_HINTS_PER_READ", 2)
+    state = await staged(control, Stage.DUALWRITE)
+    await hints.write([Hint(intent_of(state, i), owner) for i in range(5)])
+    found = await looked(database, state, having(*map(point, range(6))), *range(6), hints=hints)
+    assert {i: is_settled for i, (_, is_settled) in found.items()} == {
+        **dict.fromkeys(range(5), False),
+        5: True,
+    }
+
+
+async def test_more_hints_than_can_be_read_leave_every_difference_open(
+    database: Database,
+    control: PostgresControl,
+    hints: QdrantHints,
+    owner: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Any of those that were not read may name any id."""
+    monkeypatch.setattr(confirming, "_MOST_HINTED", 3)
+    state = await staged(control, Stage.DUALWRITE)
+    await hints.write([Hint(intent_of(state, i, i + 10), owner) for i in range(2)])
+    found = await looked(database, state, having(point(1), point(5)), 1, 5, 6, hints=hints)
+    assert found == {1: ((Kind.MISSING,), False), 5: ((Kind.MISSING,), False), 6: ((), True)}
+
+
+async def test_a_hint_that_moves_to_the_ledger_is_seen(
+    database: Database,
+    control: PostgresControl,
+    log: PostgresIntents,
+    hints: QdrantHints,
+    owner: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Hints are read before intents: what is gone from there by then is here."""
+    state = await staged(control, Stage.DUALWRITE)
+    hint = Hint(intent_of(state, 1), owner)
+    await hints.write([hint])
+    read = confirming._keys_of
+
+    async def moved(store: HintStore, generation: int) -> frozenset[bytes] | None:
+        await PostgresHinted(database).take([hint], owner=owner)
+        await hints.discard([hint.intent.id])
+        return await read(store, generation)
+
+    monkeypatch.setattr(confirming, "_keys_of", moved)
+    found = await looked(database, state, having(point(1)), 1, hints=hints)
+    assert found == {1: ((Kind.MISSING,), False)}
 
 
 async def test_a_change_of_the_whole_collection_leaves_every_difference_open(

@@ -161,6 +161,23 @@ async def test_the_last_failure_leaves_nothing_behind(
     assert not await _is_there(conn, tables)
 
 
+async def test_who_gives_up_leaves_nothing_behind(
+    database: Database, tables: CollectionTables, conn: Connection, writer: Connection
+) -> None:
+    """A job that is cancelled may be the last one of the collection."""
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        build = tasks.create_task(hnsw.build_indexes(database, tables))
+        while not await _is_there(conn, tables):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        build.cancel()
+        await asyncio.sleep(0.1)
+        assert await _is_there(conn, tables)
+        await writer.execute("COMMIT")
+    assert not await _is_there(conn, tables)
+    async with database.connection() as connection:
+        assert await connection.fetchval("SHOW lock_timeout") == "5s"
+
+
 async def test_it_is_not_tried_for_ever(
     database: Database, tables: CollectionTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,14 +8,16 @@ import pytest
 
 from service.model.operations import CreateIndex, Upsert
 from service.stages import Stage
-from service.stores.postgres import catalog, hnsw
+from service.stores.postgres import catalog, hnsw, index_builds
 from service.stores.postgres.catalog import CollectionTables
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.graph_keeper import GraphKeeper
 from service.stores.postgres.hnsw import BuildLimits
+from service.stores.postgres.index_builds import Built
 from service.stores.postgres.payload_indexes import sync_indexes
 from service.stores.postgres.store import PgStore
+from tests.service.running import running
 from tests.service.stores.postgres.staged import point, staged
 
 _MOMENT = 0.3
@@ -144,3 +146,30 @@ async def test_large_builds_of_a_database_take_turns(
             assert not second.done()
             assert set(notes) == {"waiting for another index build to end"}
         assert [index.vector for index in await second] == [""]
+
+
+async def test_who_is_cancelled_while_it_asks_for_its_turn_keeps_none(
+    tables: CollectionTables,
+    database: Database,
+    other: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A turn is the session's, and sessions are pooled: one that is left on it would keep all builds waiting."""
+    slowly = "SELECT pg_try_advisory_lock($1, $2) FROM pg_sleep(0.02)"
+    monkeypatch.setattr(index_builds, "_TRY", slowly)
+
+    async def build() -> None:
+        async with index_builds.builder(database, Built.GRAPHS, tables.id, is_large=True):
+            await asyncio.Event().wait()
+
+    query = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = ANY ($1::bigint[])"
+    )
+    seen: set[int] = set()
+    async with other.connection() as connection:
+        for milliseconds in range(5, 100, 5):
+            async with running(build()):
+                await asyncio.sleep(milliseconds / 1_000)
+                seen.add(await connection.fetchval(query, list(Built)))
+            assert await connection.fetchval(query, list(Built)) == 0
+    assert seen == {0, 1, 2}

@@ -1,7 +1,7 @@
 """Jobs and their steps in Postgres."""
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -12,7 +12,7 @@ from service.errors import CollectionNotFound, StaleEpoch
 from service.model.ids import encode_key
 from service.stores.postgres import migrate
 from service.stores.postgres.database import Database
-from service.stores.postgres.jobs import PostgresJobs
+from service.stores.postgres.jobs import _KEPT, PostgresJobs
 from service.stores.postgres.ranges import PostgresRanges
 from service.stores.postgres.store import PgStore
 from tests.service.stores.postgres.jobs_rig import CONFIG, KINDS, Queue, point
@@ -172,12 +172,72 @@ async def test_a_paused_job_gives_nothing_to_do(queue: Queue) -> None:
     """Neither a step nor a range, until it is tuned again."""
     job = await queue.jobs.start(BACKFILL, "c", Options(paused=True))
     assert await queue.jobs.claim_step(queue.owner, KINDS) is None
-    await queue.jobs.tune(job.id, Options())
+    await queue.jobs.tune(job.id, {"paused": False})
     await queue.jobs.prepared(await claimed(queue), [KeyRange()], None)
-    await queue.jobs.tune(job.id, Options(paused=True))
+    await queue.jobs.tune(job.id, {"paused": True})
     assert await queue.ranges.claim(queue.owner, KINDS) is None
-    assert (await queue.jobs.tune(job.id, Options())).options == Options()
+    assert (await queue.jobs.tune(job.id, {"paused": False})).options == Options()
     await queue.claim()
+
+
+async def test_options_are_changed_one_by_one(queue: Queue) -> None:
+    """What a request does not name stays, also what another one is changing at the same time."""
+    job = await queue.jobs.start(BACKFILL, "c", Options(page_bytes=4096))
+    for number in range(1, 20):
+        await asyncio.gather(
+            queue.jobs.tune(job.id, {"workers": number}),
+            queue.jobs.tune(job.id, {"points_per_second": float(number)}),
+        )
+        assert (await queue.latest()).options == Options(
+            workers=number, points_per_second=float(number), page_bytes=4096
+        )
+    unlimited = await queue.jobs.tune(job.id, {"workers": None, "paused": True})
+    assert unlimited.options == Options(paused=True, points_per_second=19.0, page_bytes=4096)
+
+
+async def test_old_jobs_go_when_another_begins(queue: Queue, database: Database) -> None:
+    """The newest that are done stay, and the newest of the others, with what belongs to them; each kind for itself."""
+    copied = await done(queue)
+    judged: list[UUID] = []
+    for number in range(_KEPT + 2):
+        job = await queue.jobs.start(VERIFY, "c", Options())
+        await queue.jobs.prepared(await claimed(queue), [KeyRange()], None)
+        claim = await queue.ranges.claim(queue.owner, [VERIFY])
+        assert claim is not None
+        found = [Suspect(encode_key(number), ("missing",))]
+        await queue.ranges.advance(claim, Advance(None, scanned=1, differences=found))
+        await queue.jobs.finished(await claimed(queue), {})
+        judged.append(job.id)
+    dropped: list[UUID] = []
+    for _ in range(_KEPT + 2):
+        job = await queue.jobs.start(VERIFY, "c", Options())
+        await queue.jobs.cancel(job.id)
+        dropped.append(job.id)
+    last = await queue.jobs.start(VERIFY, "c", Options())
+    async with database.connection() as connection:
+        jobs = {row["id"] for row in await connection.fetch("SELECT id FROM vecferry.jobs")}
+        for table in ("job_ranges", "job_suspects"):
+            rows = await connection.fetch(f"SELECT DISTINCT job FROM vecferry.{table}")
+            assert {row["job"] for row in rows} - {copied.id} == set(judged[2:]), table
+    assert jobs == {copied.id, last.id, *judged[2:], *dropped[2:]}
+
+
+async def test_a_worker_of_a_job_that_is_gone_is_replaced(queue: Queue, database: Database) -> None:
+    """As one of a job that was cancelled, whatever it comes with."""
+    await queue.jobs.start(VERIFY, "c", Options())
+    job = await queue.jobs.prepared(await claimed(queue), [KeyRange()], None)
+    claim = await queue.ranges.claim(queue.owner, [VERIFY])
+    assert claim is not None
+    async with database.connection() as connection:
+        await connection.execute("DELETE FROM vecferry.jobs WHERE id = $1", job.id)
+    found = [Suspect(encode_key(1), ("missing",))]
+    for late in (
+        queue.ranges.advance(claim, Advance(None, scanned=1, differences=found)),
+        queue.ranges.renew(claim, queue.owner, None),
+        queue.ranges.give_up(claim, "late"),
+    ):
+        with pytest.raises(StaleEpoch):
+            await late
 
 
 async def test_a_cancelled_job_is_at_its_end(queue: Queue) -> None:
@@ -214,7 +274,7 @@ async def test_jobs_go_with_their_collection(queue: Queue, database: Database) -
     for late in (
         queue.jobs.prepared(step, [KeyRange()], 1),
         queue.jobs.renew_step(step, queue.owner, None),
-        queue.jobs.tune(step.id, Options()),
+        queue.jobs.tune(step.id, {"workers": 2}),
         queue.jobs.cancel(step.id),
     ):
         with pytest.raises(StaleEpoch):

@@ -18,7 +18,7 @@ from service.stores.postgres import catalog, quarantine, writes
 from service.stores.postgres.control import PostgresControl
 from service.stores.postgres.database import Database
 from service.stores.postgres.intents import PostgresIntents
-from service.stores.postgres.quarantine import FoundBy, PostgresQuarantine
+from service.stores.postgres.quarantine import PostgresQuarantine
 from tests.service.stores.postgres.resyncs import Pushes, having, resynced
 from tests.service.stores.postgres.staged import (
     current,
@@ -271,4 +271,4 @@ async def paged(database: Database, *ids: int, name: str = "c") -> None:
     async with database.transaction() as connection:
         tables = await catalog.get(connection, name)
         found = [Refused(encode_key(each), f"refused {each}") for each in ids]
-        await quarantine.put(connection, tables, found, FoundBy.BACKFILL)
+        await quarantine.put(connection, tables, found)

@@ -218,9 +218,9 @@ async def test_a_heartbeat_keeps_the_range_and_brings_the_orders(queue: Queue) -
     seen = await queue.latest()
     assert (seen.note, seen.workers) == ("target latency 412 ms > 250 ms", 1)
     assert (await queue.claim(uuid4())).number == other.number
-    await queue.jobs.tune(job.id, Options(paused=True))
+    await queue.jobs.tune(job.id, {"paused": True})
     assert not (await queue.ranges.renew(claim, queue.owner, None)).goes_on
-    await queue.jobs.tune(job.id, Options(workers=1))
+    await queue.jobs.tune(job.id, {"paused": False, "workers": 1})
     assert not (await queue.ranges.renew(claim, queue.owner, None)).goes_on
 
 
