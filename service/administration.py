@@ -6,7 +6,6 @@ Backfills and verifications are in ``service/jobs.py``.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import structlog
 
@@ -16,6 +15,7 @@ from service.control.plane import ControlPlane
 from service.control.state import CollectionState, View
 from service.errors import CollectionNotFound, StoreError, VecferryError
 from service.jobs import LongJobs
+from service.patterns import named
 from service.ports import VectorStore
 from service.protocol.book import LineState, Tally
 from service.protocol.mirrors import BarrierStore
@@ -98,9 +98,7 @@ class Administration:
                 known |= set(await self.source.collections())
             except VecferryError:
                 _log.warning("source_collections_unreadable")
-        if pattern in known:  # names may contain brackets
-            return [pattern]
-        found = sorted(name for name in known if fnmatchcase(name, pattern))
+        found = named(pattern, known)
         if not found:
             raise CollectionNotFound(pattern)
         return found

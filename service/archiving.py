@@ -3,15 +3,16 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from backfill.archive.destination import Destination, Into
 from backfill.archive.manifest import Origin, Subject
 from backfill.archive.side import Side
+from backfill.within_limits import WithinLimits
 from service.config import PREFIX, Settings
 from service.errors import ArchiveError, CollectionNotFound, ConfigurationError
-from service.ports import VectorStore
+from service.patterns import named
+from service.ports import PointReader, VectorStore
 from service.protocol.description import described
 from service.stages import check_alone
 from service.stores.postgres import unmirrored
@@ -33,10 +34,7 @@ async def matching(store: VectorStore, pattern: str) -> list[str]:
 
     Raises ``CollectionNotFound``.
     """
-    known = await store.collections()
-    if pattern in known:  # names may contain brackets
-        return [pattern]
-    found = sorted(name for name in known if fnmatchcase(name, pattern))
+    found = named(pattern, await store.collections())
     if not found:
         raise CollectionNotFound(pattern)
     return found
@@ -51,6 +49,11 @@ class Opened:
     version: str
     store: VectorStore
     allow: Callable[[str], Awaitable[None]]
+
+    @property
+    def reader(self) -> PointReader:
+        """The store for pages of points: no larger than a collection's strict mode allows."""
+        return WithinLimits(self.store)
 
     @property
     def origin(self) -> Origin:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from backfill.bell import Bell
 from backfill.jobs import Job, JobKind, JobState, Options
@@ -11,6 +10,8 @@ from backfill.watch import JobWatch
 from service.control.plane import ControlPlane
 from service.control.state import CollectionState
 from service.errors import StageError
+from service.model.moments import as_text
+from service.patterns import named
 from service.stages import Side
 
 
@@ -41,9 +42,10 @@ class LongJobs:
         if kind is JobKind.BACKFILL and job.state is JobState.DONE and not state.backfilled:
             # Nobody has recorded that it is complete: the stages that need it stay shut without another run.
             job = await self.jobs.start(kind, name, options, restart=True)
-        tuned = _changed(job.options, wanted)
-        if job.state.is_open and tuned != job.options:  # it was there already
-            job = await self.jobs.tune(job.id, tuned)
+        if (
+            job.state.is_open and _changed(job.options, wanted) != job.options
+        ):  # it was there already
+            job = await self.jobs.tune(job.id, wanted)
         self.bell.ring()
         return job
 
@@ -53,7 +55,7 @@ class LongJobs:
         Raises ``StageError`` when there is no open job.
         """
         job = await self._open(kind, name)
-        tuned = await self.jobs.tune(job.id, _changed(job.options, changes))
+        tuned = await self.jobs.tune(job.id, changes)
         self.bell.ring()
         return tuned
 
@@ -72,8 +74,8 @@ class LongJobs:
         """Return the newest job of each of the kinds of the collections that a name or shell pattern names."""
         wanted = frozenset(kinds)
         found = [job for job in await self.jobs.latest_of_all() if job.kind in wanted]
-        exact = [job for job in found if job.collection == pattern]  # names may contain brackets
-        return exact or [job for job in found if fnmatchcase(job.collection, pattern)]
+        names = set(named(pattern, {job.collection for job in found}))
+        return [job for job in found if job.collection in names]
 
     def described(self, job: Job) -> dict[str, object]:
         """Return a job as JSON values with its result."""
@@ -104,8 +106,8 @@ class LongJobs:
             "average_points_per_second": pace.average_points_per_second,
             "seconds_left": pace.seconds_left,
             "elapsed_seconds": job.elapsed_seconds,
-            "created_at": None if job.created_at is None else job.created_at.isoformat(),
-            "ended_at": None if job.ended_at is None else job.ended_at.isoformat(),
+            "created_at": None if job.created_at is None else as_text(job.created_at),
+            "ended_at": None if job.ended_at is None else as_text(job.ended_at),
             "error": job.error,
             "clean": _is_clean(job),
         }

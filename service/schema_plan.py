@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from backfill.within_limits import WithinLimits
 from service.config import Settings
 from service.control.sourced import create_request
 from service.model.qdrant import CountRequest, ScrollRequest
@@ -18,7 +19,7 @@ class SchemaPlan:
     """Says what the target would make of a collection of the source."""
 
     def __init__(self, source: PointReader, database: Database, settings: Settings) -> None:
-        self._source = source
+        self._source = WithinLimits(source)
         self._database = database
         self._min_rows = settings.index_min_rows
         self._limits = BuildLimits(settings.index_memory_mb, settings.index_workers)

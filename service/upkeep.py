@@ -11,6 +11,7 @@ from backfill.continuous import ContinuousVerification, Pace
 from backfill.counting import CountWatch
 from backfill.metrics import ContinuousMetrics
 from backfill.pressure import Limits, Readings, pressures
+from backfill.within_limits import WithinLimits
 from service.background_jobs import judge_of, kept_running
 from service.control.plane import ControlPlane
 from service.core import Core, Source
@@ -63,7 +64,7 @@ def upkeep_of(core: Core, source: Source | None) -> Upkeep:
     quarantine = PostgresQuarantine(core.database)
     if source is None:
         return Upkeep(quarantine)
-    looks = Looks(source.store, core.target, judge_of(core, source))
+    looks = Looks(WithinLimits(source.store), core.target, judge_of(core, source))
     repairs = Repairs(
         core.plane,
         PostgresSuspected(core.database),

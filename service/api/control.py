@@ -1,8 +1,8 @@
 """The control API: ``/v1/control/…``, for the CLI. It listens on loopback only and asks for the operator's key."""
 
 import hmac
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -99,5 +99,11 @@ async def _on_error(_: Request, error: Exception) -> JSONResponse:
 async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     """Name every field and what is wrong with it, in one line."""
     reasons = error.errors() if isinstance(error, RequestValidationError) else ()
-    told = (f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in reasons)
-    return JSONResponse({"detail": "; ".join(told)}, status_code=422)
+    return JSONResponse({"detail": "; ".join(map(_told, reasons))}, status_code=422)
+
+
+def _told(reason: Mapping[str, Any]) -> str:
+    if reason["type"] == "json_invalid":
+        return f"the body is not JSON: {reason['ctx']['error']}"
+    field = ".".join(str(part) for part in reason["loc"][1:])
+    return f"{field or 'the body'}: {reason['msg']}"

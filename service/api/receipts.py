@@ -7,11 +7,16 @@ import orjson
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
+from backfill.receipt import MOST_LISTED
 from backfill.receipts import Receipts
 from service.model.ids import decode_key, encode_key, parse_point_id
 
 _MOST_RECEIPTS = 1_000
 _MOST_IDS = 10_000
+_GONE = (
+    f"the ids are gone: they are kept with the newest verifications of a collection that is there; the receipt itself"
+    f" lists the first {MOST_LISTED:,}"
+)
 
 
 def receipt_routes(receipts: Receipts, prefix: str) -> APIRouter:
@@ -37,6 +42,8 @@ def receipt_routes(receipts: Receipts, prefix: str) -> APIRouter:
     ) -> Response:
         await _found(receipt)
         page = await receipts.differences(receipt, after=_key(after), limit=limit)
+        if page is None:
+            raise HTTPException(410, _GONE)
         return _json(
             {
                 "differences": [

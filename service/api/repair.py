@@ -1,10 +1,10 @@
 """Repair below ``/v1/control``: a page of ids at a time, as the command line goes through them."""
 
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from service.api.quarantine import required
 from service.repairing import Repairs
@@ -24,6 +24,13 @@ class RepairRequest(BaseModel):
     ledger: bool = False
     after: str | None = None
     apply: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.ledger and self.receipt is not None:
+            message = "give receipt or ledger, not both"
+            raise ValueError(message)
+        return self
 
 
 def repair_routes(repairs: Repairs | None, prefix: str) -> APIRouter:

@@ -1,5 +1,6 @@
 """``vecferry backfill``: copy what was there before."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from service.cli.following import how_to_follow, how_to_resume, report, run, sta
 from service.cli.options import PointsPerSecond, Workers
 from service.cli.rendering import Job, duration, is_paused, state
 from service.cli.stage import Pattern
+from service.errors import VecferryError
 
 Detach = Annotated[
     bool, typer.Option("--detach", help="Return at once; `vecferry jobs watch` follows it later.")
@@ -40,7 +42,9 @@ def backfill(
     if detach or paused:
         report_started("backfill", start(client, "backfill", names, body))
     else:
-        report(run(client, "backfill", names, body).items(), _describe)
+        jobs = run(client, "backfill", names, body)
+        counts = _quarantined(client)
+        report(jobs.items(), lambda job: _describe(job) + _kept_out(job, counts))
 
 
 def report_started(kind: str, jobs: dict[str, Job]) -> None:
@@ -61,6 +65,23 @@ def _describe(job: Job) -> str:
     if job.get("was_done"):
         return "was complete already (--restart copies again)"
     return f"{job['scanned']} points read, {job['copied']} copied{built}"
+
+
+def _quarantined(client: ControlClient) -> Mapping[str, Mapping[str, int]]:
+    """Return the quarantine's counts; jobs that are done are reported also when it cannot be asked."""
+    try:
+        return client.quarantine_count()
+    except VecferryError as error:
+        typer.secho(f"the quarantine could not be asked: {error}", fg="red", err=True)
+        return {}
+
+
+def _kept_out(job: Job, counts: Mapping[str, Mapping[str, int]]) -> str:
+    name = job["collection"]
+    blocking = counts.get(name, {}).get("blocking", 0)
+    if not blocking:
+        return ""
+    return f"; {blocking} that Postgres cannot hold: see `vecferry quarantine list {name}`"
 
 
 def _index(index: dict[str, object]) -> str:

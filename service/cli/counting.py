@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from backfill.progress import Speedometer
+from service.cli.bars import bars_on
 from service.cli.rendering import duration
 
 _LINE_SECONDS = 5.0
@@ -22,7 +22,7 @@ Show = Callable[[int, int | None], None]
 def counted(name: str, unit: str) -> Iterator[Show]:
     """Show progress for the length of a block; ``unit`` is what is counted."""
     if sys.stderr.isatty():
-        with _bars() as bars:
+        with bars_on(Console(stderr=True)) as bars:
             task = bars.add_task(name, total=None, text="")
             meter = Speedometer()
 
@@ -68,11 +68,3 @@ def line(done: int, total: int | None, unit: str, per_second: float | None) -> s
         if total and total > done:
             parts.append(f"{duration((total - done) / per_second)} left")
     return ", ".join(parts)
-
-
-def _bars() -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-        console=Console(stderr=True),
-    )  # fmt: skip

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal
 
 from backfill.archive.side import Side
 from service.cli.alone import finish, one_by_one, prepared
@@ -57,7 +58,7 @@ async def _export(  # noqa: PLR0917 - the command's options
     from service import archiving  # noqa: PLC0415
 
     async with archiving.opened(settings, side, url=url) as store:
-        exporting = Export(store.store, store.describe, store.origin, options)
+        exporting = Export(store.reader, store.describe, store.origin, options)
 
         async def one(name: str) -> bool:
             directory = to / directory_name(name)
@@ -73,13 +74,11 @@ def _describe(exported: "Exported") -> str:
     manifest = exported.manifest
     if exported.was_done:
         return f"was complete already (--restart exports again): {manifest.rows:,} points"
-    megabytes = sum(entry.bytes for entry in manifest.entries) / 1e6
+    size = decimal(sum(entry.bytes for entry in manifest.entries))
     before, after = manifest.counted.get("before"), manifest.counted.get("after")
     meanwhile = (
         ""
         if before == after == manifest.rows
         else (f" (the store counted {before:,} before and {after:,} after: it was written to)")
     )
-    return (
-        f"{manifest.rows:,} points, {len(manifest.entries)} file(s), {megabytes:,.1f} MB{meanwhile}"
-    )
+    return f"{manifest.rows:,} points, {len(manifest.entries)} file(s), {size}{meanwhile}"

@@ -11,8 +11,9 @@ from typing import Protocol
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import Progress, TaskID
 
+from service.cli.bars import bars_on
 from service.cli.client import ControlClient
 from service.cli.rendering import Job, beside_bar, line
 from service.errors import StageError, VecferryError
@@ -22,14 +23,17 @@ _LINE_SECONDS = 5.0
 _PATIENCE_SECONDS = 120.0
 """How long an instance that does not answer is waited for: its job is stored, a restart does not end it."""
 
+Which = tuple[str, str]
+"""A job's kind and its collection."""
+
 _GONE = "the collection was dropped, and the job with it"
 
 
 class Display(Protocol):
     """Shows jobs as they go on."""
 
-    def show(self, job: Job) -> None:
-        """Show a job as it is now."""
+    def show(self, name: str, job: Job) -> None:
+        """Show a job as it is now, under a name of its own."""
         ...
 
 
@@ -40,13 +44,13 @@ class Lines:
         self._clock = clock
         self._last: dict[str, tuple[float, tuple[object, ...]]] = {}
 
-    def show(self, job: Job) -> None:
+    def show(self, name: str, job: Job) -> None:
         """Print a line if it is time for one."""
         now, state = self._clock(), (job["phase"], job["options"]["paused"])
-        shown_at, shown = self._last.get(job["collection"], (-_LINE_SECONDS, ()))
+        shown_at, shown = self._last.get(name, (-_LINE_SECONDS, ()))
         if job["state"] == "running" and (state != shown or now - shown_at >= _LINE_SECONDS):
-            self._last[job["collection"]] = now, state
-            typer.echo(f"{job['collection']}: {line(job)}", err=True)
+            self._last[name] = now, state
+            typer.echo(f"{name}: {line(job)}", err=True)
 
 
 class Bars:
@@ -56,9 +60,8 @@ class Bars:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, job: Job) -> None:
+    def show(self, name: str, job: Job) -> None:
         """Move the job's bar."""
-        name = job["collection"]
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=None, text="")
         total = job["total"] or None
@@ -73,8 +76,9 @@ def run(
     """Start a job for every collection and follow all of them to their ends."""
     started = start(client, kind, names, body)
     ended = {name: job for name, job in started.items() if job["state"] != "running"}
-    followed = follow(client, kind, [name for name in names if name not in ended])
-    return {name: (ended | followed)[name] for name in names}
+    followed = follow(client, [(kind, name) for name in names if name not in ended])
+    ended |= {name: job for (_, name), job in followed.items()}
+    return {name: ended[name] for name in names}
 
 
 def start(
@@ -92,30 +96,43 @@ def start(
     return jobs
 
 
-def follow(client: ControlClient, kind: str, names: Sequence[str]) -> dict[str, Job]:
-    """Poll until the newest job of every collection has ended; return the jobs by collection.
+def follow(client: ControlClient, wanted: Sequence[Which]) -> dict[Which, Job]:
+    """Poll until the newest job of every kind and collection named has ended; return them as they ended.
 
-    Ctrl-C leaves the jobs alone, says how to follow them, and is raised.
+    All are shown at once. Ctrl-C leaves the jobs alone, says how to follow them, and is raised.
     """
-    ended: dict[str, Job] = {}
+    ended: dict[Which, Job] = {}
+    names, kind = names_of(wanted), _only_kind(wanted)
     display, shown = _display()
     try:
         with shown:
-            while left := [name for name in names if name not in ended]:
-                found = {job["collection"]: job for job in _patiently(client, kind)}
-                for name in left:
-                    job = found.get(name) or _failed(_GONE)
-                    if name in found:
-                        display.show(job)
+            while left := [each for each in wanted if each not in ended]:
+                found = {(job["kind"], job["collection"]): job for job in _patiently(client, kind)}
+                for each in left:
+                    job = found.get(each) or _failed(_GONE)
+                    if each in found:
+                        display.show(names[each], job)
                     if job["state"] != "running":
-                        ended[name] = _with_result(client, kind, job)
-                if len(ended) < len(names):
+                        ended[each] = _with_result(client, job)
+                if len(ended) < len(wanted):
                     time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
-        left = [name for name in names if name not in ended]
-        typer.echo(how_to_follow(kind, left), err=True)
+        left = [each for each in wanted if each not in ended]
+        for one in sorted({of for of, _ in left}):
+            typer.echo(how_to_follow(one, [name for of, name in left if of == one]), err=True)
         raise
     return ended
+
+
+def names_of(wanted: Sequence[Which]) -> dict[Which, str]:
+    """Return what to call each job: its collection, and its kind where there are several."""
+    is_one_kind = _only_kind(wanted) is not None
+    return {(kind, name): name if is_one_kind else f"{name} {kind}" for kind, name in wanted}
+
+
+def _only_kind(wanted: Sequence[Which]) -> str | None:
+    kinds = {kind for kind, _ in wanted}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def how_to_follow(kind: str, names: Sequence[str]) -> str:
@@ -148,7 +165,7 @@ def report(jobs: Iterable[tuple[str, Job]], describe: Callable[[Job], str]) -> N
         raise typer.Exit(1)
 
 
-def _patiently(client: ControlClient, kind: str) -> list[Job]:
+def _patiently(client: ControlClient, kind: str | None) -> list[Job]:
     """Ask for the jobs; an instance that is restarted, or has lost its database, is waited for."""
     deadline, is_told = time.monotonic() + _PATIENCE_SECONDS, False
     while True:
@@ -165,26 +182,16 @@ def _patiently(client: ControlClient, kind: str) -> list[Job]:
             time.sleep(_POLL_SECONDS)
 
 
-def _with_result(client: ControlClient, kind: str, job: Job) -> Job:
+def _with_result(client: ControlClient, job: Job) -> Job:
     """Return the job as it ended: lists leave results out, because a receipt is long."""
     if job["state"] != "done":
         return job
-    found = client.follow(kind, job["collection"])["job"]
+    found = client.follow(job["kind"], job["collection"])["job"]
     return job if found is None else dict(found)
 
 
 def _failed(error: str) -> Job:
     return {"state": "failed", "result": None, "error": error}
-
-
-def bars_on(console: Console) -> Progress:
-    """Return the bars, to be entered as long as they are shown."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[text]}", markup=False),
-        console=console,
-    )
 
 
 def _display() -> tuple[Display, AbstractContextManager[object]]:

@@ -11,14 +11,13 @@ from service.cli.client import ControlClient
 from service.cli.following import follow, report
 from service.cli.options import AsJson, Kind, PageBytes, PointsPerSecond, Workers
 from service.cli.rendering import Job, duration, line, points, speed, state, time_left, waiting
+from service.cli.stage import Pattern
 from service.cli.tables import show
 from service.errors import StageError, VecferryError
 
 app = typer.Typer(
     no_args_is_help=True, help="Follow, pause, tune and end backfills and verifications."
 )
-
-Pattern = Annotated[str, typer.Argument(help="A collection, or a shell pattern such as 'user_*'.")]
 
 
 @app.command("list")
@@ -76,15 +75,9 @@ def watch(pattern: Pattern = "*", kind: Kind = None) -> None:
     if not open_jobs:
         typer.echo("no job is open")
         return
-    followed = {
-        each: [job["collection"] for job in open_jobs if job["kind"] == each]
-        for each in ("backfill", "verify")
-    }
-    ended = {each: follow(client, each, names) for each, names in followed.items() if names}
-    report(
-        ((f"{name} {each}", job) for each, jobs in ended.items() for name, job in jobs.items()),
-        line,
-    )
+    wanted = [(job["kind"], job["collection"]) for job in open_jobs]
+    ended = follow(client, wanted)
+    report(((f"{name} {of}", ended[of, name]) for of, name in wanted), line)
 
 
 @app.command("pause")

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from service.cli.client import ControlClient
+from service.cli.options import AsJson
 from service.cli.tables import show
 from service.errors import StageError
 from service.protocol.book import LineState
@@ -20,9 +21,8 @@ app = typer.Typer(
 )
 
 Collection = Annotated[str | None, typer.Argument(help="Only this collection's.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-_EMPTY = "the ledger is empty: both stores are equal as far as vecferry knows"
+_EMPTY = "the ledger is empty: both stores are equal as far as vecferry knows, the quarantine apart"
 _EXPORT_PAGE = 200
 _IDS_SHOWN = 3
 _TEXT_WIDTH = 60

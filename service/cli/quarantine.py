@@ -2,23 +2,23 @@
 
 import json
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from service.cli.client import ControlClient
+from service.cli.options import AsJson
 from service.cli.tables import show
 from service.errors import StageError
 from service.model.ids import PointId, parse_point_id
+from service.patterns import named
 
 app = typer.Typer(
     no_args_is_help=True, help="Points that the target cannot hold: list, waive, try again."
 )
 
 Collection = Annotated[str, typer.Argument(help="The collection's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _REASON_WIDTH = 60
 
@@ -60,11 +60,11 @@ def retry(
 ) -> None:
     """Copy quarantined points once more; exit 1 when the target still refuses some."""
     client = ControlClient.from_settings()
-    named = [_id(each) for each in ids] if ids else None
+    wanted = [_id(each) for each in ids] if ids else None
     tried = solved = 0
     after: str | None = None
     while True:
-        page = client.retry_quarantined(collection, named, after)
+        page = client.retry_quarantined(collection, wanted, after)
         tried += page["tried"]
         solved += page["outcome"]["repaired"]
         after = page["next"]
@@ -76,9 +76,7 @@ def retry(
 
 
 def _points(client: ControlClient, pattern: str) -> Iterator[dict[str, Any]]:
-    listed = client.quarantine_count()
-    exact = [name for name in listed if name == pattern]  # names may contain brackets
-    for name in exact or [name for name in listed if fnmatchcase(name, pattern)]:
+    for name in named(pattern, client.quarantine_count()):
         after: str | None = None
         while True:
             page = client.quarantine(name, after)

@@ -9,10 +9,12 @@ import orjson
 import typer
 from rich.table import Table
 
+from backfill.receipt import FORMAT
 from backfill.receipt_page import page
 from backfill.signature import Verdict, verdict
 from service import config
 from service.cli.client import ControlClient
+from service.cli.options import AsJson
 from service.cli.rendering import verdict as said
 from service.cli.tables import show
 from service.errors import ConfigurationError, StageError
@@ -28,7 +30,7 @@ _MOST_LISTED = 10
 def list_receipts(
     collection: Annotated[str | None, typer.Argument(help="Only this collection's.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="Most lines.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show receipts, the newest first; those of dropped collections too."""
     found = ControlClient.from_settings().receipts(collection, limit)
@@ -161,7 +163,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         message = f"{file} is not JSON: {error}"
         raise StageError(message) from None
-    if not isinstance(found, dict) or "format" not in found:
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         message = f"{file} is not a receipt"
         raise StageError(message)
     return found

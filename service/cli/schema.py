@@ -4,12 +4,11 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.filesize import decimal
 
 from service.cli.client import ControlClient
 from service.cli.stage import Pattern
 from service.errors import StageError
-
-_MEGABYTE = 1 << 20
 
 
 def schema(
@@ -42,9 +41,10 @@ def schema(
 def _summary(found: dict[str, Any]) -> str:
     lines = [f"{found['collection']}: {found['points']} points"]
     lines += [f"  {note}" for note in found["notes"]]
+    graphs = f", the HNSW ones about {decimal(size)}" if (size := found["index_bytes"]) else ""
     lines.append(
-        f"  tables: {len(found['tables'])}, about {_size(found['table_bytes'])}; indexes built behind the copy:"
-        f" {len(found['indexes'])}, the HNSW ones about {_size(found['index_bytes'])}"
+        f"  tables: {len(found['tables'])}, about {decimal(found['table_bytes'])}; indexes built behind the copy:"
+        f" {len(found['indexes'])}{graphs}"
     )
     if found["build_megabytes"]:
         lines.append(
@@ -62,10 +62,3 @@ def _sql(found: dict[str, Any]) -> str:
         lines.append("-- Behind the copy; each on its own, outside a transaction.")
     lines += [f"{statement};" for statement in found["indexes"]]
     return "\n".join(lines)
-
-
-def _size(number: int) -> str:
-    gigabyte = _MEGABYTE << 10
-    if number < gigabyte:
-        return f"{number / _MEGABYTE:.1f} MiB"
-    return f"{number / gigabyte:.1f} GiB"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal
 
 from service.cli.alone import finish, one_by_one, prepared
 from service.cli.counting import counted
@@ -59,4 +60,4 @@ def _describe(saved: "Saved") -> str:
         if saved.is_checked
         else ("the server tells no checksum: only the length was checked")
     )
-    return f"{saved.bytes / 1e6:,.1f} MB in {saved.path}, sha256 {saved.sha256} ({checked})"
+    return f"{decimal(saved.bytes)} in {saved.path}, sha256 {saved.sha256} ({checked})"

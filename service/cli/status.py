@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from service.cli.client import ControlClient
+from service.cli.options import AsJson
 from service.cli.rendering import speed, state, time_left, waiting
 from service.cli.tables import show
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show stage, ledger, backfill and parity of every collection, and what is out of order."""
     found = ControlClient.from_settings().status()

@@ -11,6 +11,7 @@ from service.cli.following import report, run, start
 from service.cli.options import AsJson, PointsPerSecond, Workers
 from service.cli.rendering import Job, verdict
 from service.cli.stage import Pattern
+from service.errors import StageError
 
 _MOST_LISTED = 10
 
@@ -24,6 +25,9 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Compare collections in both directions and print their receipts; exit 1 when anything differs."""
+    if detach and as_json:
+        message = "--json prints receipts, and there are none yet with --detach: give one of them"
+        raise StageError(message)
     client = ControlClient.from_settings()
     names = client.matching(pattern)
     limits = {"points_per_second": points_per_second, "workers": workers}
@@ -51,7 +55,7 @@ def _describe(job: Job) -> str:
     result = job["result"]
     return (
         f"{verdict(clean=result['clean'])}: {result['compared']} ids compared, {result['differing']} differing, "
-        f"{result['unsettled']} unsettled, {result['rechecked']} looked at again"
+        f"{result['unsettled']} unsettled, {result['rechecked']} differed at first sight"
         f"{_waived(result)}{_listed(result)}{_advice(job['collection'], result)}"
     )
 

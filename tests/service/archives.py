@@ -39,7 +39,7 @@ class Rig:
         """Export with small files."""
         chosen = ExportOptions(**{"rows_per_file": 7, **options})  # type: ignore[arg-type]  # options
         async with self.open(side) as store:
-            exporting = Export(store.store, store.describe, store.origin, chosen)
+            exporting = Export(store.reader, store.describe, store.origin, chosen)
             return await exporting.run(self.name, self.directory, lambda _done, _total: None)
 
     async def imported(self, side: Side, *, name: str | None = None, **options: object) -> Imported:

@@ -1,7 +1,7 @@
 """A whole instance with its operator, on real engines: stages and jobs as the command line asks for them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +99,19 @@ def body_of(point_id: int, **payload: object) -> dict[str, Any]:
 
 @asynccontextmanager
 async def operated(
-    database_url: str, qdrant_url: str, data_dir: Path, name: str, **changes: object
+    database_url: str,
+    qdrant_url: str,
+    data_dir: Path,
+    name: str,
+    *,
+    strict: Mapping[str, object] | None = None,
+    **changes: object,
 ) -> AsyncIterator[Operated]:
-    """Run an instance over a collection of two dimensions that is only in Qdrant, in stage ``off``."""
+    """Run an instance over a collection of two dimensions that is only in Qdrant, in stage ``off``.
+
+    ``strict`` are limits of its strict mode.
+    """
+    body = BODY if strict is None else {**BODY, "strict_mode_config": {"enabled": True, **strict}}
     values = {
         "database_url": database_url,
         "qdrant_url": qdrant_url,
@@ -124,7 +134,7 @@ async def operated(
             ) as operator,
         ):
             found = Operated(here, operator, qdrant, database, name)
-            assert (await qdrant.put(found.path, json=BODY)).status_code == 200
+            assert (await qdrant.put(found.path, json=body)).status_code == 200
             yield found
     finally:
         await database.close()

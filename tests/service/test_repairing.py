@@ -157,6 +157,10 @@ async def test_the_target_is_repaired_while_writes_flow(site: Operated) -> None:
         assert await versions(site.database, 3) == before
         again = await site.ask("POST", path, {"apply": True})
         assert (again["plan"]["equal"], again["plan"]["to_repair"]) == (3, 0)
+        async with site.database.connection() as connection:
+            await connection.execute("DELETE FROM vecferry.jobs WHERE id = $1", receipt["receipt"])
+        refusal = await site.ask("POST", path, {}, status=409)
+        assert f"the ids of receipt {receipt['receipt']} are gone" in refusal["detail"]
     await site.settled()
     assert await on_target(site) == await site.on_source()
 

@@ -83,3 +83,19 @@ async def test_writes_around_the_proxy_are_found_and_traffic_is_not(
         await site.done("verify")
         await site.ask("POST", f"{site.path}/repair", {"apply": True})
         assert await found_by(site, 0) == {}
+
+
+async def test_a_collection_that_allows_few_points_per_request_is_looked_at(
+    database_url: str, qdrant_url: str, tmp_path: Path, collection_name: str
+) -> None:
+    """The samples of Qdrant are as small as its strict mode wants them: what only Qdrant has is found."""
+    async with operated(
+        database_url, qdrant_url, tmp_path, collection_name, strict={"max_query_limit": 5},
+        verify_points_per_second=500, grace_seconds=0.5,
+    ) as site:  # fmt: skip
+        await site.around(*(body_of(number) for number in range(1, 21)))
+        await site.moved(Stage.DUALWRITE)
+        await site.done("backfill")
+        await site.moved(Stage.SHADOW)
+        await site.around(body_of(900))
+        assert (await found_by(site, 1))[900]["kinds"] == ["missing"]

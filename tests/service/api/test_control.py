@@ -186,6 +186,22 @@ async def test_an_order_that_makes_no_sense_names_the_field(
     assert (await api.get("/v1/control/jobs")).json() == []
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"{", "the body is not JSON: Expecting property name enclosed in double quotes"),
+        (b"[]", "the body: Input should be a valid dictionary"),
+    ],
+)
+async def test_a_body_that_is_none_is_called_that(
+    api: httpx.AsyncClient, body: bytes, told: str
+) -> None:
+    """There is no field to name."""
+    answer = await api.post(JOB, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(told)
+
+
 async def test_a_kind_of_job_that_does_not_exist_is_named(api: httpx.AsyncClient) -> None:
     """With those that do."""
     answer = await api.get("/v1/control/jobs", params={"kind": "copy"})

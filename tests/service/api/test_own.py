@@ -81,3 +81,10 @@ async def test_metrics_are_there_while_the_database_is_not(
         answer = await _get("/metrics", refresh=refresh)
     assert (answer.status_code, "things_total 3.0" in answer.text) == (200, True)
     assert [line["event"] for line in logs] == ["gauges_not_refreshed"]
+
+
+async def test_metrics_are_the_figures_and_not_when_they_began() -> None:
+    """The client's library would add a series for each counter and each histogram."""
+    text = (await _get("/metrics")).text
+    assert "things_total 3.0" in text
+    assert "_created" not in text

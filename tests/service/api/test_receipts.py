@@ -1,16 +1,21 @@
 """Receipts on the control API."""
 
 from collections.abc import AsyncIterator
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from backfill.jobs import Job, JobKind
 from backfill.receipt import Receipt
+from backfill.receipts import Document
 from service.api.receipts import receipt_routes
+from service.errors import StaleEpoch
 from service.model.ids import PointId, encode_key
+from service.stores.postgres import job_rows
 from service.stores.postgres.database import Database
+from service.stores.postgres.jobs import PostgresJobs
 from service.stores.postgres.receipts import PostgresReceipts
 from service.stores.postgres.store import PgStore
 from tests.backfill.documents import receipt_of
@@ -19,18 +24,31 @@ from tests.service.stores.postgres.staged import CONFIG
 IDS: tuple[PointId, ...] = (3, 2**64 - 1, "00000000-0000-0000-0000-000000000001")
 
 
+async def finishing(database: Database, job: UUID) -> Job:
+    """Return a verification that is being finished, by its first conductor."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO vecferry.jobs (id, kind, generation, state, attempt)"
+            " SELECT $1, 'verify', id, 'finishing', 1 FROM vecferry.collections",
+            job,
+        )
+        return await job_rows.read(connection, job)
+
+
+async def stored(database: Database, job: UUID, document: Document) -> None:
+    """Store a receipt as a verification does, and end it."""
+    held = await finishing(database, job)
+    await PostgresReceipts(database).store(held, document)
+    await PostgresJobs(database).finished(held, {})
+
+
 @pytest.fixture
 async def receipt(database: Database) -> Receipt:
     """A stored receipt, and the suspects of its job."""
     receipt = receipt_of(*IDS)
     await PgStore(database).create_collection("docs", CONFIG)
-    await PostgresReceipts(database).store(receipt.id, receipt.to_json())
+    await stored(database, receipt.id, receipt.to_json())
     async with database.connection() as connection:
-        await connection.execute(
-            "INSERT INTO vecferry.jobs (id, kind, generation, state)"
-            " SELECT $1, 'verify', id, 'done' FROM vecferry.collections",
-            receipt.id,
-        )
         for point_id, confirmed in [*((each, True) for each in IDS), (4, False), (5, None)]:
             await connection.execute(
                 "INSERT INTO vecferry.job_suspects (job, key, kinds, confirmed)"
@@ -67,8 +85,8 @@ async def test_the_list_is_newest_first_and_of_one_collection_if_asked(
 ) -> None:
     """And the newest of a collection is the one that it names."""
     newer = {**receipt.to_json(), "clean": True}
-    await PostgresReceipts(database).store(UUID(int=6), newer)
-    await PostgresReceipts(database).store(UUID(int=7), {**newer, "collection": "other"})
+    await stored(database, UUID(int=6), newer)
+    await stored(database, UUID(int=7), {**newer, "collection": "other"})
     found = (await api.get("/receipts", params={"collection": "docs"})).json()["receipts"]
     assert [(each["id"], each["clean"]) for each in found] == [
         (str(UUID(int=6)), True), (str(receipt.id), False),
@@ -81,10 +99,19 @@ async def test_the_list_is_newest_first_and_of_one_collection_if_asked(
 async def test_a_job_that_was_finished_twice_has_one_receipt(
     api: httpx.AsyncClient, receipt: Receipt, database: Database
 ) -> None:
-    """The later one."""
-    again = {**receipt.to_json(), "clean": True}
-    await PostgresReceipts(database).store(receipt.id, again)
-    assert (await api.get(f"/receipts/{receipt.id}")).json() == again
+    """That of the last attempt, whichever is stored last."""
+    first = await finishing(database, UUID(int=6))
+    second = await PostgresJobs(database).claim_step(uuid4(), [JobKind.VERIFY])
+    assert second is not None
+    receipts, document = PostgresReceipts(database), receipt.to_json()
+    await receipts.store(second, {**document, "clean": False})
+    await receipts.store(second, {**document, "clean": True})
+    with pytest.raises(StaleEpoch):
+        await receipts.store(first, document)
+    await PostgresJobs(database).cancel(second.id)
+    with pytest.raises(StaleEpoch):
+        await receipts.store(second, document)
+    assert (await api.get(f"/receipts/{second.id}")).json()["clean"] is True
 
 
 async def test_all_confirmed_differences_come_in_pages(
@@ -109,8 +136,9 @@ async def test_a_receipt_outlives_its_collection(
     """The document stays; the pages of ids go with the tables."""
     await PgStore(database).delete_collection("docs")
     assert (await api.get(f"/receipts/{receipt.id}")).json() == receipt.to_json()
-    page = (await api.get(f"/receipts/{receipt.id}/differences")).json()
-    assert page == {"differences": [], "next": None}
+    answer = await api.get(f"/receipts/{receipt.id}/differences")
+    assert answer.status_code == 410
+    assert "the ids are gone" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,7 @@
 """The dry run of a schema: from Qdrant's description to statements, through a whole instance and the command."""
 
-import io
 import json
-import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from service import keys
-from service.cli import app
 from service.cli.client import ControlClient
 from service.config import Settings
 from service.errors import StageError
+from tests.service.cli.commands import run
 from tests.service.wired import wired
 
 _PLAN: dict[str, Any] = {
@@ -79,6 +76,19 @@ async def test_a_plan_of_a_collection_that_nobody_has_armed(
     assert status["stage"] == "off"
 
 
+async def test_a_collection_that_allows_few_points_per_request(
+    control: httpx.AsyncClient, collection: Callable[[int], str], qdrant_url: str
+) -> None:
+    """Its strict mode makes the sample smaller, and no error."""
+    name = collection(3)
+    strict = {"strict_mode_config": {"enabled": True, "max_query_limit": 10}}
+    async with httpx.AsyncClient(base_url=qdrant_url, timeout=30.0) as client:
+        (await client.patch(f"/collections/{name}", json=strict)).raise_for_status()
+    found = (await control.get(f"/collections/{name}/schema")).raise_for_status().json()
+    assert found["points"] == 1
+    assert found["table_bytes"] > 0
+
+
 async def test_what_cannot_be_held_and_what_is_not_there(
     control: httpx.AsyncClient, collection: Callable[[int], str]
 ) -> None:
@@ -102,29 +112,16 @@ class _Control:
         return _PLAN
 
 
-def _run(*arguments: str) -> tuple[int, str, str]:
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    before, sys.argv = sys.argv, ["vecferry", "schema", *arguments]
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            app.main()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        sys.argv = before
-    return code, out.getvalue(), err.getvalue()
-
-
 def test_the_command_prints_notes_statements_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is refused does not hide the other, and the status says so."""
     monkeypatch.setattr(ControlClient, "from_settings", classmethod(lambda _: _Control()))
-    code, out, err = _run("*")
+    code, out, err = run("schema", "*")
     assert (code, err) == (1, "wide: vectors.size is more than 16000 dimensions\n")
     assert (
-        "tables: 1, about 3.0 MiB; indexes built behind the copy: 1, the HNSW ones about 5.0 GiB"
+        "tables: 1, about 3.1 MB; indexes built behind the copy: 1, the HNSW ones about 5.4 GB"
         in out
     )
-    _, out, _ = _run("*", "--sql")
+    _, out, _ = run("schema", "*", "--sql")
     assert out.splitlines() == [
         "-- c, 7 points",
         "-- the vector: vector(2), Dot",
@@ -132,5 +129,5 @@ def test_the_command_prints_notes_statements_or_json(monkeypatch: pytest.MonkeyP
         "-- Behind the copy; each on its own, outside a transaction.",
         "CREATE INDEX CONCURRENTLY b ON a (c);",
     ]
-    _, out, _ = _run("*", "--json")
+    _, out, _ = run("schema", "*", "--json")
     assert json.loads(out) == _PLAN

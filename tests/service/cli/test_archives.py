@@ -125,6 +125,19 @@ async def rig(
     await database.close()
 
 
+async def test_a_collection_that_allows_few_points_per_request(rig: Rig, qdrant_url: str) -> None:
+    """Its strict mode makes pages shorter, and the export is whole."""
+    await rig.fill(fixed(60))
+    strict = {"strict_mode_config": {"enabled": True, "max_query_limit": 10}}
+    async with httpx.AsyncClient(base_url=qdrant_url, timeout=30) as client:
+        limited = await client.patch(f"/collections/{rig.name}", json=strict)
+    assert limited.status_code == 200, limited.text
+    with capture_logs():
+        ran = await rig.run("export", rig.name, "--to", str(rig.directory), "--from", "source")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(f"{rig.name}: 60 points, ")
+
+
 async def test_through_a_running_vecferry(
     rig: Rig, qdrant_url: str, database_url: str, tmp_path: Path
 ) -> None:
@@ -149,6 +162,7 @@ async def _through(rig: Rig, found: Settings, data: Path) -> None:
         ran = await rig.run("export", rig.name, "--to", str(rig.directory))
         assert (ran.code, ran.err) == (0, "")
         assert ran.out.startswith(f"{rig.name}: 30 points, 1 file(s), ")
+        assert " 0.0 " not in ran.out
         copy = f"{rig.name}-copy"
         try:
             ran = await rig.run("import", str(rig.directory), "--collection", copy, "--verify")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.service.cli.commands import vecferry
@@ -33,6 +34,19 @@ async def test_a_migration_from_the_command_line(collection: str) -> None:
     table = (await vecferry("status")).out
     assert "ramp 20 %" in table
     assert "done 5/5" in table
+
+
+@pytest.mark.usefixtures("serving")
+async def test_a_backfill_says_what_it_left_out(qdrant_url: str, collection: str) -> None:
+    """A point that Postgres cannot hold is not passed over in silence, and the command to see it stands there."""
+    async with httpx.AsyncClient(base_url=f"{qdrant_url}/collections", timeout=30.0) as client:
+        point = {"id": 9, "vector": [1.0, 1.0], "payload": {"text": "a \u0000"}}
+        await client.put(f"/{collection}/points?wait=true", json={"points": [point]})
+    await vecferry("stage", "set", collection, "dualwrite")
+    ran = await vecferry("backfill", collection)
+    seen = f"see `vecferry quarantine list {collection}`"
+    told = f"{collection}: 6 points read, 5 copied; 1 that Postgres cannot hold: {seen}\n"
+    assert (ran.code, ran.out) == (0, told)
 
 
 @pytest.mark.usefixtures("serving")

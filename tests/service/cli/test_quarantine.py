@@ -15,7 +15,7 @@ def listed(point_id: int | str, **changes: object) -> dict[str, Any]:
     """Return a point as the control API shows it."""
     return {
         "collection": "docs", "generation": 1, "id": point_id, "reason": "a NUL",
-        "found_by": "resync", "found_at": "2026-11-22T21:00:00Z", "waived_by": None,
+        "found_by": "resync", "found_at": "2026-11-22T21:00:00.000+00:00", "waived_by": None,
         "refused_again": False, **changes,
     }  # fmt: skip
 

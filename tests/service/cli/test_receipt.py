@@ -1,22 +1,19 @@
 """``vecferry receipt``: what is printed, what is written, and what a changed file is told."""
 
-import io
 import json
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backfill.signature import signed
-from service.cli import app
 from service.cli.client import ControlClient
 from service.errors import StageError
 from tests.backfill.documents import receipt_of
+from tests.service.cli.commands import Ran, run
 
-Ran = tuple[int, str, str]
 KEY = "the operator's key"
 
 
@@ -49,20 +46,7 @@ def control(monkeypatch: pytest.MonkeyPatch) -> Control:
 @pytest.fixture
 def vecferry() -> Callable[..., Ran]:
     """Run ``vecferry receipt …``."""
-
-    def run(*arguments: str) -> Ran:
-        out, err, code = io.StringIO(), io.StringIO(), 0
-        before, sys.argv = sys.argv, ["vecferry", "receipt", *arguments]
-        try:
-            with redirect_stdout(out), redirect_stderr(err):
-                app.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        finally:
-            sys.argv = before
-        return code, out.getvalue(), err.getvalue()
-
-    return run
+    return partial(run, "receipt")
 
 
 def test_show_says_what_counts_and_fails_for_a_difference(
@@ -140,7 +124,12 @@ def test_without_a_key_nothing_can_be_checked(
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("<html>", "is not JSON"), ("[]", "is not a receipt"), ("{}", "is not a receipt")],
+    [
+        ("<html>", "is not JSON"),
+        ("[]", "is not a receipt"),
+        ("{}", "is not a receipt"),
+        ('{"format": "vecferry-export"}', "is not a receipt"),
+    ],
 )
 def test_what_is_no_receipt_is_said(
     vecferry: Callable[..., Ran],

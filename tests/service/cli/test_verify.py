@@ -3,6 +3,7 @@
 from typing import Any
 
 from service.cli import verify
+from tests.service.cli.commands import run
 from tests.service.cli.shown import a_job
 
 
@@ -16,13 +17,13 @@ def _described(**changes: Any) -> str:
 
 def test_equal_stores_want_no_advice() -> None:
     """One line, and nothing to do."""
-    told = "equal: 9 ids compared, 0 differing, 0 unsettled, 2 looked at again"
+    told = "equal: 9 ids compared, 0 differing, 0 unsettled, 2 differed at first sight"
     assert _described() == told
 
 
 def test_waived_ids_are_told_beside_the_verdict() -> None:
     """Who reads `equal` has to know what was left out of it."""
-    assert _described(excluded=2).endswith("2 looked at again, 2 waived and left out")
+    assert _described(excluded=2).endswith("2 differed at first sight, 2 waived and left out")
 
 
 def test_differences_come_with_what_to_do_next() -> None:
@@ -33,3 +34,10 @@ def test_differences_come_with_what_to_do_next() -> None:
     assert lines[10:12] == ["  10: missing", "  and 2 more"]
     assert "`vecferry repair docs`" in lines[12]
     assert "`vecferry quarantine list docs`" in lines[12]
+
+
+def test_a_run_that_nobody_waits_for_has_no_receipt_to_print() -> None:
+    """An option is not passed over in silence."""
+    code, out, err = run("verify", "docs", "--detach", "--json")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "--detach" in err

@@ -68,10 +68,20 @@ class MemoryRegister:
         return sum(generation in {None, hint.intent.generation} for hint in self.hints)
 
     async def read(
-        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
+        self,
+        *,
+        owner: UUID | None = None,
+        generation: int | None = None,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Hint]:
         self._ask()
-        return [hint for hint in self.hints if owner in {None, hint.owner}][:limit]
+        found = [
+            hint
+            for hint in self.hints
+            if owner in {None, hint.owner} and generation in {None, hint.intent.generation}
+        ]
+        return found[:limit]
 
     async def write(self, hints: Sequence[Hint]) -> None:
         self._ask()
