@@ -37,7 +37,7 @@ faults: install ## hurt a running system in every way there is; SEED=n, LIMIT=se
 fuzz: install ## send made-up requests to both stores; ARGS="SECONDS SEED" (600 seconds, a seed of the clock)
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-bench: install ## measure against the peers named in docs/benchmarks.md
+bench: install ## measure against the peers named in docs/benchmarks.md; ARGS="words of a case"
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 model: install ## explore the models of the protocol completely; installs spin as root on Debian and Ubuntu

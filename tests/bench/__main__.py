@@ -1,4 +1,4 @@
-"""Run the benchmark: ``python -m tests.bench [part of a case's name …]``."""
+"""Run the benchmark: ``python -m tests.bench [words of a case's area and name …]``."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _REPORT = Path("build/bench.json")
 
 
 def main() -> int:
-    """Measure the cases whose names contain an argument, all without one; exit 1 if one cannot."""
+    """Measure the cases whose area and name have all arguments, all cases without one; exit 1 if one cannot."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     began = time.perf_counter()
     try:
@@ -37,7 +37,7 @@ async def _measure(wanted: list[str], console: Console) -> list[Row]:
     chosen = [
         case
         for case in (*cases.CASES, *backfills.CASES, *dual_writes.CASES, *searches.CASES)
-        if not wanted or any(f"{case.area} {case.name}".count(word) for word in wanted)
+        if all(word in f"{case.area} {case.name}" for word in wanted)
     ]
     with tempfile.TemporaryDirectory(prefix="vecferry-bench-") as name:
         directory = Path(name)

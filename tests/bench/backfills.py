@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
 import orjson
@@ -28,7 +29,7 @@ async def _halves(rig: Rig) -> AsyncIterator[Pair]:
     await _loaded(rig, _NAME, _POINTS)
 
     async def slower_half() -> float:
-        await _emptied(rig, _NAME)
+        await rig.empty_target(_NAME)
         halves = await _measured(rig, "halves", rig.qdrant, rig.dsn, _NAME)
         return _POINTS / max(halves.values())
 
@@ -48,7 +49,7 @@ async def _script(rig: Rig) -> AsyncIterator[Pair]:
     file = str(rig.directory / "export.json")
 
     async def scripted() -> float:
-        await _emptied(rig, _SCRIPT_NAME)
+        await rig.empty_target(_SCRIPT_NAME)
         connection = await asyncpg.connect(rig.dsn)
         try:
             tables = await tables_of(connection, _SCRIPT_NAME)
@@ -106,71 +107,49 @@ async def _memory(rig: Rig) -> AsyncIterator[Pair]:
     yield Pair(at_the_end, at_first)
 
 
+_rate = partial(
+    Case, area="backfill", unit="points/s", better=Better.HIGHER, rounds=2, warms_up=False
+)
+
 CASES: tuple[Case[Rig], ...] = (
-    Case(
-        area="backfill",
+    _rate(
         name=f"backfill of {_POINTS:,} points",
         peer_name="the slower of its halves alone: pages scrolled and decoded, or inserted",
-        unit="points/s",
-        better=Better.HIGHER,
         goal=0.7,
-        rounds=2,
         set_up=_halves,
-        warms_up=False,
     ),
-    Case(
-        area="backfill",
+    _rate(
         name=f"backfill of {_POINTS:,} points, beside COPY",
         peer_name="server-side binary COPY of the same rows",
-        unit="points/s",
-        better=Better.HIGHER,
         goal=0.05,
         rounds=1,
         set_up=_server_copy,
-        warms_up=False,
     ),
-    Case(
-        area="backfill",
+    _rate(
         name=f"backfill of {_SCRIPT_POINTS:,} points, beside the script",
         peer_name="JSON export, then row-by-row INSERT with text vectors",
-        unit="points/s",
-        better=Better.HIGHER,
         goal=6.0,
-        rounds=2,
         set_up=_script,
+        warms_up=True,
     ),
-    Case(
-        area="backfill",
+    _rate(
         name=f"verification of {_POINTS:,} points",
         peer_name="the backfill of the same points",
-        unit="points/s",
-        better=Better.HIGHER,
         goal=0.9,
-        rounds=2,
         set_up=_verification,
-        warms_up=False,
     ),
-    Case(
-        area="backfill",
+    _rate(
         name="two workers",
         peer_name="one worker",
-        unit="points/s",
-        better=Better.HIGHER,
         goal=1.15,
-        rounds=2,
         set_up=_two_workers,
-        warms_up=False,
     ),
-    Case(
-        area="backfill",
+    _rate(
         name=f"two workers, {_HOP_SECONDS * 1_000:g} ms added to each page of the source",
         peer_name="one worker, as far away",
-        unit="points/s",
-        better=Better.HIGHER,
         goal=1.6,
         rounds=1,
         set_up=_two_far_workers,
-        warms_up=False,
     ),
     Case(
         area="backfill",
@@ -194,17 +173,11 @@ async def _loaded(rig: Rig, name: str, points: int) -> None:
         rig.shared[name] = True
 
 
-async def _emptied(rig: Rig, name: str) -> None:
-    """Go back to empty tables: leaving ``off`` starts a new copy."""
-    await rig.vecferry("stage", "set", name, "off")
-    await rig.vecferry("stage", "set", name, "dualwrite")
-
-
 def _backfilled(rig: Rig, name: str, points: int) -> Callable[[], Awaitable[float]]:
     """Return the measure of a whole backfill, from the request that starts it until it is done."""
 
     async def measure() -> float:
-        await _emptied(rig, name)
+        await rig.empty_target(name)
         return points / await rig.job_seconds("backfill", name)
 
     return measure

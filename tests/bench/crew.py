@@ -70,8 +70,7 @@ async def copied(rig: Rig, count: int, *, qdrant: str | None = None) -> list[See
 
     The workers start when the job waits for them: how long an idle one pauses does not count.
     """
-    await rig.vecferry("stage", "set", NAME, "off")
-    await rig.vecferry("stage", "set", NAME, "dualwrite")
+    await rig.empty_target(NAME)
     await rig.start_job("backfill", NAME)
     await _past(rig, "preparing")
     async with workers(rig, count, qdrant or rig.qdrant) as children, asyncio.TaskGroup() as tasks:

@@ -231,8 +231,7 @@ CASES: tuple[Case[Rig], ...] = (
 
 async def _filled(rig: Rig, name: str) -> float:
     """Copy a collection into empty tables and return the seconds."""
-    await rig.vecferry("stage", "set", name, "off")
-    await rig.vecferry("stage", "set", name, "dualwrite")
+    await rig.empty_target(name)
     return await rig.job_seconds("backfill", name)
 
 

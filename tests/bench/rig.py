@@ -96,6 +96,11 @@ class Rig:
             # Answering takes the same process time from the job.
             await asyncio.sleep(min(_POLL_SECONDS + seconds / 100, _LONGEST_POLL_SECONDS))
 
+    async def empty_target(self, collection: str) -> None:
+        """Mirror a collection into empty tables: leaving ``off`` starts a new copy."""
+        await self.vecferry("stage", "set", collection, "off")
+        await self.vecferry("stage", "set", collection, "dualwrite")
+
     async def start_job(self, kind: str, collection: str) -> None:
         """Start a long job over the control API."""
         url, headers = self._job_address(kind, collection)

@@ -61,18 +61,19 @@ class LongJob:
                 raise DrillFailed(f"the {self.kind} is {found} and does not come to {state}")
             await asyncio.sleep(_POLL_SECONDS)
 
+    async def owners(self) -> int:
+        """Return how many processes hold ranges of it."""
+        rows = await self.history.rig.fetch(
+            "SELECT count(DISTINCT owner) AS owners FROM vecferry.job_ranges WHERE job = $1 AND NOT done",
+            self.id,
+        )
+        found: int = rows[0]["owners"]
+        return found
+
     async def is_shared(self, owners: int, *, seconds: float = 20.0) -> None:
         """Wait until so many processes hold ranges of it. Raises ``DrillFailed``."""
         deadline = time.monotonic() + seconds
-        while True:
-            found = (
-                await self.history.rig.fetch(
-                    "SELECT count(DISTINCT owner) AS owners FROM vecferry.job_ranges WHERE job = $1 AND NOT done",
-                    self.id,
-                )
-            )[0]["owners"]
-            if found >= owners:
-                return
+        while (found := await self.owners()) < owners:
             if time.monotonic() > deadline:
                 raise DrillFailed(f"{found} processes work on the {self.kind}, not {owners}")
             await asyncio.sleep(_POLL_SECONDS)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.campaign import Campaign
 from tests.faults.drill import Drill, play
-from tests.faults.drills import changes, engines, kills, networks
+from tests.faults.drills import changes, engines, jobs, kills, networks
 from tests.faults.history import History
 from tests.faults.rig import system
 
@@ -22,11 +22,13 @@ _SHORT = (
     "kill at outbox-committed",
     "hold answers postgres, ramp",
     "kill -9 postgres, ramp",
+    "backfill, qdrant silent",
 )
 
 
 def _short() -> Sequence[Drill]:
-    found = {d.name: d for module in (changes, kills, networks, engines) for d in module.drills()}
+    modules = (changes, kills, networks, engines, jobs)
+    found = {drill.name: drill for module in modules for drill in module.drills()}
     return [found[name] for name in _SHORT]
 
 

@@ -56,6 +56,18 @@ async def test_it_delays(wire: Wire) -> None:
         assert time.monotonic() - began >= 0.2
 
 
+async def test_it_delays_only_what_has_some_bytes(wire: Wire) -> None:
+    """Everything else passes at once."""
+    wire.delay(30.0, only=b"slow")
+    async with _Client(wire) as client:
+        assert await client.said(b"quick") == b"quick"
+    wire.delay(0.1, only=b"slow")
+    async with _Client(wire) as client:
+        began = time.monotonic()
+        await client.said(b"a slow one")
+        assert time.monotonic() - began >= 0.2
+
+
 @pytest.mark.parametrize("way", list(Way))
 async def test_what_it_held_arrives_late(wire: Wire, way: Way) -> None:
     """Nothing comes back while it holds; afterwards what was sent is answered."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
 _CLOSING_SECONDS = 0.01
 
 
@@ -26,7 +26,7 @@ class Wire:
     def __init__(self, host: str, port: int) -> None:
         self._upstream = (host, port)
         self._open = {way: asyncio.Event() for way in Way}
-        self._delay = 0.0
+        self._delay, self._delayed = 0.0, b""
         self._is_cut = False
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
@@ -35,7 +35,7 @@ class Wire:
     @asynccontextmanager
     async def laid(self) -> AsyncIterator["Wire"]:
         """Relay for the length of the block."""
-        server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._relay, "127.0.0.1", 0, limit=_CHUNK)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
@@ -49,13 +49,13 @@ class Wire:
 
     def pass_all(self) -> None:
         """Relay everything at once; what was held goes on its way."""
-        self._delay, self._is_cut = 0.0, False
+        self._delay, self._delayed, self._is_cut = 0.0, b"", False
         for gate in self._open.values():
             gate.set()
 
-    def delay(self, seconds: float) -> None:
-        """Hold every piece up for so long."""
-        self._delay = seconds
+    def delay(self, seconds: float, *, only: bytes = b"") -> None:
+        """Hold every piece up for so long that has these bytes: what is sent at once mostly comes as one."""
+        self._delay, self._delayed = seconds, only
 
     def hold(self, *ways: Way) -> None:
         """Swallow everything that goes this way until ``pass_all``; both ways by default."""
@@ -88,7 +88,7 @@ class Wire:
             writer.transport.abort()
 
     async def _between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*self._upstream)
+        far_reader, far_writer = await asyncio.open_connection(*self._upstream, limit=_CHUNK)
         self._writers.add(far_writer)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -104,7 +104,7 @@ class Wire:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
     ) -> None:
         while piece := await reader.read(_CHUNK):
-            await asyncio.sleep(self._delay)
+            await asyncio.sleep(self._delay if self._delayed in piece else 0.0)
             await self._open[way].wait()
             writer.write(piece)
             await writer.drain()

@@ -113,14 +113,21 @@ class ModelHints:
         answered.answer()
 
     async def read(
-        self, *, owner: UUID | None = None, after: UUID | None = None, limit: int
+        self,
+        *,
+        owner: UUID | None = None,
+        generation: int | None = None,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Hint]:
         await self._kept.look("reads hints")
         found = sorted(self._kept.hints.items())
         return [
             hint
             for each, hint in found
-            if owner in {None, hint.owner} and (after is None or each > after)
+            if owner in {None, hint.owner}
+            and generation in {None, hint.intent.generation}
+            and (after is None or each > after)
         ][:limit]
 
     async def count(self, generation: int | None = None) -> int:

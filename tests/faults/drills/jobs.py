@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from tests.faults.crew import crew
+from tests.faults.crew import Hand, crew
 from tests.faults.drill import Drill, Storm
 from tests.faults.history import DrillFailed, History
 from tests.faults.jobs import LongJob
@@ -48,22 +48,35 @@ async def _checked(job: LongJob, said: str) -> str:
 
 async def _workers_killed(history: History, job: LongJob) -> str:
     """Workers come, another number each time, and are killed wherever they are."""
-    killed = 0
+    killed = held = 0
     for _ in range(_MOST_ROUNDS):
         if not await job.is_open():
             break
         count, ranges = history.random.randint(1, 3), history.random.randint(1, 2)
         async with crew(history.rig, count, ranges):
             await asyncio.sleep(history.random.uniform(0.2, 1.5))
+            held += max(0, await job.owners() - len(history.rig.instances))
         killed += count
         await job.lapse()
-    return f"{killed} workers killed"
+    if not held:
+        raise DrillFailed(f"none of {killed} workers had a range when it was killed")
+    return f"{killed} workers killed, {held} or more of them with ranges"
+
+
+@asynccontextmanager
+async def _shared(history: History, job: LongJob) -> AsyncIterator[list[Hand]]:
+    """Have two workers share the job with the instances: it waits until they have started."""
+    instance = history.rig.instances[0]
+    await instance.tune_job(job.kind, history.name, paused=True)
+    async with crew(history.rig, 2, 2) as hands:
+        await instance.tune_job(job.kind, history.name, paused=False)
+        await job.is_shared(len(history.rig.instances) + len(hands))
+        yield hands
 
 
 async def _workers_asleep(history: History, job: LongJob) -> str:
     """Workers stop in the middle of a page, are replaced, and wake up when the job has ended."""
-    async with crew(history.rig, 2, 2) as hands:
-        await job.is_shared(len(history.rig.instances) + len(hands))
+    async with _shared(history, job) as hands:
         await asyncio.sleep(history.random.uniform(0.0, 0.5))
         for hand in hands:
             hand.process.signal_all(signal.SIGSTOP)
@@ -77,8 +90,7 @@ async def _workers_asleep(history: History, job: LongJob) -> str:
 
 async def _taken_over(history: History, job: LongJob) -> str:
     """Workers that live lose their ranges again and again, and find out with their next page."""
-    async with crew(history.rig, 2, 2) as hands:
-        await job.is_shared(len(history.rig.instances) + len(hands))
+    async with _shared(history, job):
         for _ in range(8):
             await asyncio.sleep(history.random.uniform(0.1, 0.5))
             await job.is_taken_over()

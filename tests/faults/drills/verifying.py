@@ -22,6 +22,8 @@ _PACE = 10
 """Points per second until the kills while it compares are over."""
 _KILLS = 3
 _REPAIR_SECONDS = 60.0
+_SLOW_SECONDS = 0.02
+_LATEST_KILL_SECONDS = 0.4
 _STRANGERS = 2**40
 """Where ids begin that nobody has written."""
 
@@ -91,28 +93,40 @@ async def _judging_killed(history: History, job: LongJob) -> None:
 async def _repaired(history: History) -> int:
     """Order the repair again and again, whose instance is killed in the middle of it; return how often it took."""
     deadline = time.monotonic() + _REPAIR_SECONDS
-    rounds = 0
+    killed = rounds = 0
     while time.monotonic() < deadline:
         instance = history.random.choice(history.rig.instances)
         rounds += 1
-        async with asyncio.TaskGroup() as tasks:
-            order = tasks.create_task(_is_repaired_by(history, instance))
-            if rounds <= _KILLS:
-                await asyncio.sleep(history.random.uniform(0.0, 0.4))
-                await instance.process.kill()
-        if order.result():
-            return rounds
+        order = _ordered_and_killed if rounds <= _KILLS else _ordered
+        outcome = await order(history, instance)
         await instance.heal()
+        killed += outcome is None
+        if outcome and not (outcome["differing"] or outcome["unsettled"]):
+            if not killed:
+                raise DrillFailed("no repair was killed before it had ended")
+            return rounds
     raise DrillFailed(f"after {rounds} repairs ids still differ")
 
 
-async def _is_repaired_by(history: History, instance: Instance) -> bool:
-    """Order a repair and say whether nothing differs after it."""
+async def _ordered(history: History, instance: Instance) -> Mapping[str, Any] | None:
+    """Order a repair of everything that differs and return its outcome, ``None`` when nobody answers."""
     try:
-        outcome = (await instance.repair(history.name, after=None, apply=True))["outcome"]
+        found: dict[str, Any] = (await instance.repair(history.name, after=None, apply=True))[
+            "outcome"
+        ]
     except Refused:
-        return False
-    return not (outcome["differing"] or outcome["unsettled"])
+        return None
+    return found
+
+
+async def _ordered_and_killed(history: History, instance: Instance) -> Mapping[str, Any] | None:
+    """Order a repair, which a slow wire makes long, and kill the instance meanwhile."""
+    instance.to_postgres.delay(_SLOW_SECONDS)
+    async with asyncio.TaskGroup() as tasks:
+        order = tasks.create_task(_ordered(history, instance))
+        await asyncio.sleep(history.random.uniform(0.0, _LATEST_KILL_SECONDS))
+        await instance.process.kill()
+    return order.result()
 
 
 async def _tampered(history: History, *, is_target_right: bool) -> Mapping[PointId, str]:
