@@ -1,7 +1,8 @@
 """A million points copied through a live proxy: ``python -m tests.bench.million [POINTS]``; not part of ``make bench``.
 
 Two clients write single points and two read ten points by id, each ten times a second, before, during and after the
-copy, which one ``vecferry worker`` makes. Writes ``build/million.json`` before it verifies what it has copied.
+copy, which one ``vecferry worker`` makes, and the build of the index behind it. Writes ``build/million.json`` before it
+verifies what it has copied.
 """
 
 import asyncio
@@ -32,6 +33,12 @@ _CALM_SECONDS = 30.0
 _EVERY_SECONDS = 0.1
 _LOOK_SECONDS = 1.0
 _MARKS = (10_000, 100_000, 500_000, 1_000_000)
+_SETTINGS = {
+    "VECFERRY_WORKERS": "0",
+    "VECFERRY_INDEX_MIN_ROWS": "10000",
+    # The embedded server's own settings suggest 512, too little for a graph of a million points.
+    "VECFERRY_INDEX_MEMORY_MB": "4096",
+}
 
 
 @dataclass(slots=True)
@@ -66,7 +73,7 @@ def main() -> int:
 
 
 async def _run(directory: Path, count: int) -> None:
-    async with started(directory, {"VECFERRY_WORKERS": "0"}) as rig:
+    async with started(directory, _SETTINGS) as rig:
         began = time.perf_counter()
         await _load(rig, count)
         _say(f"{count:,} points loaded in {time.perf_counter() - began:.0f} s")
@@ -78,14 +85,14 @@ async def _run(directory: Path, count: int) -> None:
                 for number, kind in enumerate(("write", "read") * 2)
             ]
             await asyncio.sleep(_CALM_SECONDS)
-            clients.phase = "during"
-            seen = await _copied(rig, worker)
+            seen = await _copied(rig, worker, clients)
             clients.phase = "after"
             await asyncio.sleep(_CALM_SECONDS)
             record = {
                 "points": count,
                 "clients_ms": clients.figures(),
                 "points_per_second": _rates(seen),
+                "indexes": (await rig.job("backfill", _NAME))["result"]["indexes"],
                 "worker_megabytes": _memory(seen),
                 "throttle": _throttle(worker.log),
                 "notes": _notes(seen),
@@ -158,17 +165,21 @@ class _Look:
     note: str | None
 
 
-async def _copied(rig: Rig, worker: Child) -> list[_Look]:
-    """Copy the collection and look at it once a second."""
+async def _copied(rig: Rig, worker: Child, clients: _Clients) -> list[_Look]:
+    """Copy the collection, look at the copy once a second until its last page, and wait for the index."""
+    clients.phase = "copying"
     began, seen = time.perf_counter(), []
     await rig.start_job("backfill", _NAME)
     while True:
         job = await rig.job("backfill", _NAME)
         seconds = time.perf_counter() - began
         note = job["note"]
-        seen.append(_Look(seconds, job["scanned"], megabytes(worker), note))
+        if clients.phase == "copying":
+            seen.append(_Look(seconds, job["scanned"], megabytes(worker), note))
         if job["state"] == "done":
             return seen
+        if job["phase"] == "finishing":
+            clients.phase = "indexing"
         if job["state"] == "failed":
             raise BenchFailed(job["error"])
         if int(seconds) % 10 == 0:
