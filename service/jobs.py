@@ -42,9 +42,8 @@ class LongJobs:
         if kind is JobKind.BACKFILL and job.state is JobState.DONE and not state.backfilled:
             # Nobody has recorded that it is complete: the stages that need it stay shut without another run.
             job = await self.jobs.start(kind, name, options, restart=True)
-        if (
-            job.state.is_open and _changed(job.options, wanted) != job.options
-        ):  # it was there already
+        was_there = job.state.is_open and _changed(job.options, wanted) != job.options
+        if was_there:
             job = await self.jobs.tune(job.id, wanted)
         self.bell.ring()
         return job
