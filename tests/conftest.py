@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,9 @@ pytest_plugins = [
     for plugin in ("tests.fix_postgres", "tests.fix_qdrant")
     if importlib.util.find_spec(plugin)
 ]
+
+# Whoever runs the tests in the background of a shell has them ignore it, and what they start would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `fast` is the default; HYPOTHESIS_PROFILE=deep looks for longer. Real engines answer at their
 # own pace, so no example has a deadline.

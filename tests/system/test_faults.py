@@ -138,7 +138,9 @@ def test_a_stage_change_under_traffic_fails_no_client(
 ) -> None:
     """Writers that read back what they were told see no error and nothing stale through every stage (I7)."""
     _, url, database = stores
-    with proxy(tmp_path / "proxy", qdrant=url, database=database) as running:
+    # The verification meets writes, and waits this long before it judges what differed.
+    times = {"qdrant_timeout_seconds": "10", "grace_seconds": "11"}
+    with proxy(tmp_path / "proxy", qdrant=url, database=database, **times) as running:
         client = _client(running.url)
         _create(client, "a")
         stop = threading.Event()
