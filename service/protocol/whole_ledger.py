@@ -96,7 +96,7 @@ class WholeLedger:
             hints = await self._hints.read(after=after, limit=limit)
         except VecferryError as error:
             return Lines([], None, {Side.SOURCE: _reason(error)})
-        following = f"{_HINTS}~{hints[-1].intent.id}" if len(hints) == limit else None
+        following = f"{_HINTS}~{hints[-1].intent.id}" if hints else None
         wanted = [hint for hint in hints if collection in {None, hint.intent.collection}]
         return Lines([_line(hint) for hint in wanted], following)
 
@@ -105,8 +105,9 @@ class WholeLedger:
         counts: dict[tuple[str, Side, str], list[int]] = defaultdict(lambda: [0, 0])
         oldest: dict[tuple[str, Side, str], float] = {}
         after: UUID | None = None
-        while self._hints is not None:
-            hints = await self._hints.read(after=after, limit=_HINTS_PER_READ)
+        while self._hints is not None and (
+            hints := await self._hints.read(after=after, limit=_HINTS_PER_READ)
+        ):
             for hint in hints:
                 intent = hint.intent
                 if collection in {None, intent.collection}:
@@ -114,8 +115,6 @@ class WholeLedger:
                     counts[kind][0] += 1
                     counts[kind][1] += len(intent.keys)
                     oldest[kind] = max(oldest.get(kind, 0.0), _age(hint) or 0.0)
-            if len(hints) < _HINTS_PER_READ:
-                break
             after = hints[-1].intent.id
         return [
             Tally(*kind[:2], LineState.HINT, kind[2], intents, ids, oldest[kind])

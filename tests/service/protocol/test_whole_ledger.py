@@ -53,10 +53,16 @@ _ONLY_READ = "the list of what is open changes no hint"
 
 
 class Hints:
-    """Hints with these ids, of collection ``c`` when they are odd and ``d`` when they are even."""
+    """Hints with these ids, of collection ``c`` when they are odd and ``d`` when they are even.
 
-    def __init__(self, *numbers: int, error: Exception | None = None) -> None:
+    No page has more than ``most``, as from replicas that do not agree.
+    """
+
+    def __init__(
+        self, *numbers: int, most: int | None = None, error: Exception | None = None
+    ) -> None:
         self._hints = [_hint(number) for number in sorted(numbers)]
+        self._most = most
         self.error = error
 
     async def write(self, hints: Sequence[Hint]) -> None:
@@ -73,7 +79,8 @@ class Hints:
         if self.error:
             raise self.error
         first = 0 if after is None else after.int
-        return [hint for hint in self._hints if hint.intent.id.int > first][:limit]
+        behind = [hint for hint in self._hints if hint.intent.id.int > first]
+        return behind[:limit][: self._most]
 
     async def count(self, generation: int | None = None) -> int:
         return len(self._hints)
@@ -126,6 +133,15 @@ async def test_hints_follow_the_intents_whatever_the_pages(limit: int) -> None:
     assert (last.state, last.ids) == (LineState.HINT, (13, 14))
     assert last.age_seconds == pytest.approx(13.0, abs=5.0)
     assert (last.cause, last.owner, last.error, unread) == ("PUT /", OWNER, None, {})
+
+
+async def test_a_short_page_of_hints_is_not_the_last() -> None:
+    """Only an empty one is: neither the list nor the count may end before."""
+    ledger = WholeLedger(Book(2), Hints(11, 12, 13, most=1))
+    lines, _ = await _walk(ledger, 100)
+    assert [line.id.int for line in lines] == [1, 2, 11, 12, 13]
+    tallies = (await ledger.count(collection=None)).tallies
+    assert sum(each.intents for each in tallies if each.state is LineState.HINT) == 3
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
